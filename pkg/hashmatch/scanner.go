@@ -1,0 +1,361 @@
+package hashmatch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Config is what a Scanner is made of. All fields without a stated zero value are required.
+type Config struct {
+	Digester Digester
+	Decoder  Decoder
+	Hashers  []Hasher
+	// Lists returns the lists in force. It is called once per item, so that one verdict names one revision of each;
+	// nil lists, or lists without an entry, make every verdict a hold with the note NotReady.
+	Lists  func() Lists
+	Policy func() Policy // called once per item, as Lists
+
+	MaxBytes       int64         // longest file that is decoded; 0 means DefaultMaxBytes
+	MaxDigestBytes int64         // longest file whose digests are searched; 0 means DefaultMaxDigestBytes
+	Timeout        time.Duration // for one item, reading included; 0 means DefaultTimeout
+	now            func() time.Time
+}
+
+// The defaults of Config. A photo of 50 megapixels at the best JPEG quality has about 25 MB.
+const (
+	DefaultMaxBytes       = 64 << 20
+	DefaultMaxDigestBytes = 512 << 20
+	DefaultTimeout        = 10 * time.Second
+)
+
+// Scanner scans one item at a time: read, decode, hash, match, decide. It has no effects. It is safe for concurrent
+// use.
+type Scanner struct {
+	config     Config
+	computable KindSet   // by the hashers
+	buffers    sync.Pool // *bytes.Buffer: the contents of items
+}
+
+// NewScanner returns a Scanner, or an error that names what config lacks.
+func NewScanner(config Config) (*Scanner, error) {
+	switch {
+	case config.Digester == nil:
+		return nil, errors.New("scanner: no digester")
+	case config.Decoder == nil:
+		return nil, errors.New("scanner: no decoder")
+	case len(config.Hashers) == 0:
+		return nil, errors.New("scanner: no hasher")
+	case config.Lists == nil:
+		return nil, errors.New("scanner: no lists")
+	case config.Policy == nil:
+		return nil, errors.New("scanner: no policy")
+	}
+	config.Hashers = slices.Clone(config.Hashers)
+	if config.MaxBytes <= 0 {
+		config.MaxBytes = DefaultMaxBytes
+	}
+	if config.MaxDigestBytes <= 0 {
+		config.MaxDigestBytes = DefaultMaxDigestBytes
+	}
+	config.MaxDigestBytes = max(config.MaxDigestBytes, config.MaxBytes)
+	if config.Timeout <= 0 {
+		config.Timeout = DefaultTimeout
+	}
+	if config.now == nil {
+		config.now = time.Now
+	}
+	s := &Scanner{config: config}
+	for _, hasher := range config.Hashers {
+		s.computable |= hasher.Kinds()
+	}
+	return s, nil
+}
+
+// Scan returns the verdict on one item. It never panics and never returns an allow that the policy did not give to
+// everything that was found and everything that failed. A surface that was not declared public and unencrypted is
+// refused with an error that wraps ErrSurfaceRefused before a byte is read; there is no other error.
+func (s *Scanner) Scan(ctx context.Context, item Item) (Verdict, error) {
+	if !item.Surface.Declared() {
+		return Verdict{Action: Hold}, fmt.Errorf("%w: it was not declared", ErrSurfaceRefused)
+	}
+	if item.ID == "" {
+		item.ID = NewItemID()
+	}
+	started := s.config.now()
+	ctx, cancel := context.WithDeadline(ctx, started.Add(s.config.Timeout))
+	defer cancel()
+
+	one := &scan{Scanner: s, item: item, lists: s.config.Lists(), policy: s.config.Policy()}
+	defer one.release()
+	one.guard("read", func() { one.read(ctx) })
+	one.guard("decode", func() { one.decode(ctx) }) // and hash, frame by frame
+	one.guard("match", func() { one.match() })
+	verdict := Verdict{Action: Hold}
+	one.guard("decide", func() { verdict = one.decide() })
+	if verdict.Item == "" { // the policy itself failed
+		verdict = Verdict{Item: item.ID, Surface: item.Surface.Name(), Action: Hold, Failures: one.failures}
+	}
+	one.times.Total = s.config.now().Sub(started)
+	verdict.Timings = one.times
+	return verdict, nil
+}
+
+// scan is one item on its way through the stages.
+type scan struct {
+	*Scanner
+	item   Item
+	lists  Lists
+	policy Policy
+
+	buffer   *bytes.Buffer // the content, up to MaxBytes
+	size     int64         // bytes read
+	complete bool          // the whole content was read: the digests are true
+	decoded  bool          // the whole content is in buffer
+
+	media    Media
+	digests  []Hash
+	hashes   []FrameHash
+	matches  []Match
+	failures []Failure
+	notes    []Note
+	times    Timings
+}
+
+// guard runs one stage and turns a panic in it into a failure.
+func (s *scan) guard(stage string, run func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.fail(Failure{Panicked, stage})
+		}
+	}()
+	run()
+}
+
+func (s *scan) fail(f Failure) { s.failures = append(s.failures, f) }
+
+func (s *scan) note(n Note) {
+	if !slices.Contains(s.notes, n) {
+		s.notes = append(s.notes, n)
+	}
+}
+
+// kinds returns the kinds that are worth computing: those that the lists hold.
+func (s *scan) kinds() KindSet {
+	if s.lists == nil {
+		return 0
+	}
+	return s.lists.Kinds()
+}
+
+// read reads the content once, up to the limits, and takes its digests on the way.
+func (s *scan) read(ctx context.Context) {
+	defer s.clock(&s.times.Read)()
+	s.buffer, _ = s.buffers.Get().(*bytes.Buffer)
+	if s.buffer == nil {
+		s.buffer = new(bytes.Buffer)
+	}
+	s.buffer.Reset()
+	if s.item.Size > 0 && s.item.Size <= s.config.MaxBytes {
+		s.buffer.Grow(int(s.item.Size) + bytes.MinRead)
+	}
+	limit := s.config.MaxDigestBytes
+	if s.item.Size > limit { // hopeless: the head only, to know what it is
+		limit = 1 << 16
+	}
+	content := &contextReader{ctx: ctx, r: s.item.Content}
+	sink := &headWriter{buffer: s.buffer, room: s.config.MaxBytes}
+	digests, n, err := s.config.Digester.Digest(io.LimitReader(content, limit), sink, s.kinds().Digests())
+	s.size = n
+	if err == nil && n == limit { // is there more?
+		var probe [1]byte
+		var more int
+		more, err = io.ReadFull(content, probe[:])
+		s.size += int64(more)
+		if err == io.EOF {
+			err = nil
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		s.fail(Failure{TimedOut, "while reading"})
+	case err != nil:
+		s.fail(AsFailure(err, Unreadable))
+	case s.size > limit:
+		s.fail(Failure{TooLarge, fmt.Sprintf("over %d bytes: neither decoded nor digested", s.config.MaxDigestBytes)})
+	default:
+		s.complete = true
+		s.digests = digests
+		s.decoded = s.size <= s.config.MaxBytes
+	}
+}
+
+// decode turns the content into frames and hashes each, so that no more than one frame is held.
+func (s *scan) decode(ctx context.Context) {
+	if !s.complete {
+		return // the failure says why
+	}
+	perceptual := s.kinds().Perceptual()
+	if perceptual == 0 || !s.decoded {
+		stop := s.clock(&s.times.Decode)
+		media, failures := s.config.Decoder.Probe(s.buffer.Bytes())
+		stop()
+		s.media = media
+		s.failures = append(s.failures, failures...)
+		if len(failures) == 0 && !s.decoded {
+			s.fail(Failure{TooLarge, fmt.Sprintf("over %d bytes: digested, not decoded", s.config.MaxBytes)})
+		}
+		return
+	}
+	if missing := perceptual &^ s.computable; missing != 0 {
+		s.fail(Failure{Unsupported, fmt.Sprintf("no hasher for the listed kinds %v", missing.Kinds())})
+	}
+	dihedral := s.policy.Dihedral(s.item.Surface)
+	started := s.config.now()
+	frames := 0
+	media, failures := s.config.Decoder.Decode(ctx, s.buffer.Bytes(), func(frame *Frame) error {
+		frames++
+		return s.hash(ctx, frame, perceptual, dihedral)
+	})
+	s.times.Decode = s.config.now().Sub(started) - s.times.Hash
+	s.media = media
+	s.failures = append(s.failures, failures...)
+	switch { // what a decoder left unsaid is not taken for "clean"
+	case len(s.failures) > 0:
+	case ctx.Err() != nil:
+		s.fail(Failure{TimedOut, "while decoding"})
+	case frames == 0:
+		s.fail(Failure{Corrupt, "no picture in it"})
+	}
+}
+
+// hash takes the hashes of one frame. Its error ends the decoding.
+func (s *scan) hash(ctx context.Context, frame *Frame, kinds, dihedral KindSet) error {
+	defer s.clock(&s.times.Hash)()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	for _, hasher := range s.config.Hashers {
+		var err error
+		if s.hashes, err = hasher.Hash(s.hashes, frame, kinds, dihedral); err != nil {
+			failure := AsFailure(err, Panicked)
+			s.fail(failure)
+			return &failure
+		}
+	}
+	return nil
+}
+
+// match searches every list for every hash that the policy takes an interest in.
+func (s *scan) match() {
+	defer s.clock(&s.times.Search)()
+	if s.kinds() == 0 {
+		s.note(NotReady)
+		return
+	}
+	for _, h := range s.digests {
+		s.search(FrameHash{Hash: h, Quality: 100})
+	}
+	searched := make(map[Hash]bool, len(s.hashes))
+	for _, h := range s.hashes {
+		if searched[h.Hash] {
+			continue // another frame or view with the same hash
+		}
+		searched[h.Hash] = true
+		if !s.search(h) {
+			s.note(LowQuality)
+		}
+	}
+}
+
+// search searches for one hash. It returns false if the hash is of too low a quality for a list that would be
+// searched otherwise.
+func (s *scan) search(h FrameHash) bool {
+	fit := true
+	zero := h.Hash.Zero()
+	reach := func(list string) int {
+		r := s.policy.Reach(s.item.Surface, list, h.Hash.Kind, h.Quality)
+		if zero {
+			r = -1
+		}
+		if r < 0 && s.policy.Reach(s.item.Surface, list, h.Hash.Kind, 100) >= 0 {
+			fit = false
+		}
+		return r
+	}
+	s.lists.Search(h.Hash, reach, func(m Match) {
+		m.Quality, m.View, m.Frame, m.Time = h.Quality, h.View, h.Frame, h.Time
+		s.matches = append(s.matches, m)
+	})
+	return fit
+}
+
+// decide asks the policy and writes the verdict.
+func (s *scan) decide() Verdict {
+	findings := Findings{Surface: s.item.Surface, Matches: s.matches, Failures: s.failures, Notes: s.notes}
+	decision := s.policy.Decide(findings)
+	if slices.Contains(s.notes, NotReady) { // no policy can make "nothing was searched" an allow
+		decision.Action = decision.Action.Stricter(Hold)
+	}
+	verdict := Verdict{
+		Item: s.item.ID, Surface: s.item.Surface.Name(), Action: decision.Action,
+		Matches: decision.Matches, AllowedBy: decision.AllowedBy,
+		Failures: s.failures, Notes: s.notes, Media: s.media, Policy: s.policy.Revision(),
+	}
+	if s.lists != nil {
+		verdict.Revisions = s.lists.Revisions()
+	}
+	if n := len(verdict.Matches); n > MaxReportedMatches {
+		verdict.Matches = slices.Clone(verdict.Matches[:MaxReportedMatches])
+		verdict.MatchesOmitted = n - MaxReportedMatches
+	}
+	return verdict
+}
+
+// release gives the content's buffer back, unless it is so large that it would only waste memory.
+func (s *scan) release() {
+	if s.buffer != nil && s.buffer.Cap() <= 8<<20 {
+		s.buffers.Put(s.buffer)
+	}
+	s.buffer = nil
+}
+
+// clock adds the time until the function that it returns is called.
+func (s *scan) clock(total *time.Duration) func() {
+	started := s.config.now()
+	return func() { *total += s.config.now().Sub(started) }
+}
+
+// contextReader stops reading when the context is done.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r *contextReader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
+}
+
+// headWriter keeps the first bytes and drops the rest.
+type headWriter struct {
+	buffer *bytes.Buffer
+	room   int64
+}
+
+func (w *headWriter) Write(p []byte) (int, error) {
+	n := len(p)
+	if int64(n) > w.room {
+		p = p[:w.room]
+	}
+	w.room -= int64(len(p))
+	w.buffer.Write(p)
+	return n, nil
+}
