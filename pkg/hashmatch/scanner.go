@@ -93,6 +93,9 @@ func (s *Scanner) Scan(ctx context.Context, item Item) (Verdict, error) {
 
 	one := &scan{Scanner: s, item: item, lists: s.config.Lists(), policy: s.config.Policy()}
 	defer one.release()
+	if one.lists != nil { // only what can match is computed
+		one.kinds, one.dihedral = one.lists.Kinds(), one.policy.Dihedral(item.Surface)
+	}
 	one.guard("read", func() { one.read(ctx) })
 	one.guard("decode", func() { one.decode(ctx) }) // and hash, frame by frame
 	one.guard("match", func() { one.match() })
@@ -106,12 +109,44 @@ func (s *Scanner) Scan(ctx context.Context, item Item) (Verdict, error) {
 	return verdict, nil
 }
 
+// Hashes is all that can be computed of one item, compared with nothing.
+type Hashes struct {
+	Media    Media
+	Digests  []Hash
+	Frames   []FrameHash
+	Notes    []Note
+	Failures []Failure
+}
+
+// DefaultQualityFloor is the quality below which a perceptual hash is not matched, after PDQ's reference: under it,
+// pictures that have nothing in common have hashes that do.
+const DefaultQualityFloor = 50
+
+// Hash reads, decodes and hashes one item as Scan does and returns the hashes of the given kinds, those of turned
+// and mirrored pictures too for the kinds in dihedral. It searches no list; the surface is the caller's affair.
+func (s *Scanner) Hash(ctx context.Context, item Item, kinds, dihedral KindSet) Hashes {
+	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
+	defer cancel()
+	one := &scan{Scanner: s, item: item, kinds: kinds, dihedral: dihedral}
+	defer one.release()
+	one.guard("read", func() { one.read(ctx) })
+	one.guard("decode", func() { one.decode(ctx) })
+	for _, h := range one.hashes {
+		if h.Quality < DefaultQualityFloor {
+			one.note(LowQuality)
+		}
+	}
+	return Hashes{one.media, one.digests, one.hashes, one.notes, one.failures}
+}
+
 // scan is one item on its way through the stages.
 type scan struct {
 	*Scanner
-	item   Item
-	lists  Lists
-	policy Policy
+	item     Item
+	lists    Lists  // nil for Hash
+	policy   Policy // nil for Hash
+	kinds    KindSet
+	dihedral KindSet
 
 	buffer   *bytes.Buffer // the content, up to MaxBytes
 	size     int64         // bytes read
@@ -145,14 +180,6 @@ func (s *scan) note(n Note) {
 	}
 }
 
-// kinds returns the kinds that are worth computing: those that the lists hold.
-func (s *scan) kinds() KindSet {
-	if s.lists == nil {
-		return 0
-	}
-	return s.lists.Kinds()
-}
-
 // read reads the content once, up to the limits, and takes its digests on the way.
 func (s *scan) read(ctx context.Context) {
 	defer s.clock(&s.times.Read)()
@@ -170,7 +197,7 @@ func (s *scan) read(ctx context.Context) {
 	}
 	content := &contextReader{ctx: ctx, r: s.item.Content}
 	sink := &headWriter{buffer: s.buffer, room: s.config.MaxBytes}
-	digests, n, err := s.config.Digester.Digest(io.LimitReader(content, limit), sink, s.kinds().Digests())
+	digests, n, err := s.config.Digester.Digest(io.LimitReader(content, limit), sink, s.kinds.Digests())
 	s.size = n
 	if err == nil && n == limit { // is there more?
 		var probe [1]byte
@@ -200,7 +227,7 @@ func (s *scan) decode(ctx context.Context) {
 	if !s.complete {
 		return // the failure says why
 	}
-	perceptual := s.kinds().Perceptual()
+	perceptual := s.kinds.Perceptual()
 	if perceptual == 0 || !s.decoded {
 		stop := s.clock(&s.times.Decode)
 		media, failures := s.config.Decoder.Probe(s.buffer.Bytes())
@@ -215,12 +242,11 @@ func (s *scan) decode(ctx context.Context) {
 	if missing := perceptual &^ s.computable; missing != 0 {
 		s.fail(Failure{Unsupported, fmt.Sprintf("no hasher for the listed kinds %v", missing.Kinds())})
 	}
-	dihedral := s.policy.Dihedral(s.item.Surface)
 	started := s.config.now()
 	frames := 0
 	media, failures := s.config.Decoder.Decode(ctx, s.buffer.Bytes(), func(frame *Frame) error {
 		frames++
-		return s.hash(ctx, frame, perceptual, dihedral)
+		return s.hash(ctx, frame, perceptual, s.dihedral)
 	})
 	s.times.Decode = s.config.now().Sub(started) - s.times.Hash
 	s.media = media
@@ -254,7 +280,7 @@ func (s *scan) hash(ctx context.Context, frame *Frame, kinds, dihedral KindSet) 
 // match searches every list for every hash that the policy takes an interest in.
 func (s *scan) match() {
 	defer s.clock(&s.times.Search)()
-	if s.kinds() == 0 {
+	if s.kinds == 0 {
 		s.note(NotReady)
 		return
 	}
