@@ -14,6 +14,7 @@ require (
 	github.com/gen2brain/heic v0.4.5 // indirect
 	github.com/gen2brain/jpegli v0.3.4 // indirect
 	github.com/gen2brain/jpegxl v0.4.5 // indirect
+	github.com/gen2brain/webp v0.5.5 // indirect
 	github.com/goccy/go-yaml v1.19.2 // indirect
 	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
