@@ -1,0 +1,151 @@
+package policy
+
+import (
+	"fmt"
+
+	"example.org/hashmatch/pkg/hashmatch"
+)
+
+// Config states a policy. Every field may be left out except a surface's NotImage; what is left out has the default
+// that the field names. New copies it.
+type Config struct {
+	// Defaults holds for every list that Lists does not name, and for whatever a named list leaves out. Its Role
+	// must be BlockList. What it leaves out itself has the defaults of this package.
+	Defaults List
+	Lists    map[string]List // by the name that matches carry
+	// Failures holds the action for each failure code; a code left out is a hold. NotImage cannot be stated here:
+	// each surface answers for itself.
+	Failures map[hashmatch.FailureCode]hashmatch.Action
+	// Notes holds the action for each note; left out, LowQuality is allowed and the others are held. Overloaded and
+	// NotReady cannot be allowed.
+	Notes    map[hashmatch.Note]hashmatch.Action
+	Dihedral *hashmatch.KindSet // kinds whose turned and mirrored hashes are searched too; nil means PDQ
+	Surfaces map[string]Surface // by Surface.Name
+}
+
+// Role says what a list is for. The zero Role is BlockList.
+type Role string
+
+// The roles of a list.
+const (
+	BlockList Role = "block" // what it holds is acted on
+	AllowList Role = "allow" // what it holds wins over near matches of other lists
+)
+
+// List states the rules for one list.
+type List struct {
+	Role Role // "" means BlockList
+	// Kinds are the kinds of hash that are searched in the list. 0 means the defaults', and all if those state none;
+	// for an allow-list it means the digests and the kinds in Thresholds.
+	Kinds hashmatch.KindSet
+	// Thresholds holds, for a perceptual kind, the largest distance that is a match, from 0 to MaxThreshold. What is
+	// left out has the defaults' threshold. An allow-list inherits none: it is searched for a perceptual kind only
+	// if it states a threshold itself.
+	Thresholds   map[hashmatch.Kind]int
+	QualityFloor *int              // hashes of lower quality are not searched; 0 to 100; nil means the defaults'
+	Exact        *hashmatch.Action // for a match of a digest; nil means the defaults'; not for an allow-list
+	Near         *hashmatch.Action // for a match of a perceptual hash; as Exact
+	// Labels holds rules for entries that carry a label, exactly as the list writes it. A label that both the
+	// defaults and the list name has the list's rules. Not for an allow-list.
+	Labels map[string]Label
+}
+
+// Label states the rules for entries with one label. What it leaves out is the list's. Where several labels of an
+// entry have rules, the widest threshold and the strictest action of those that state one hold; a label's threshold
+// may be narrower than the list's, and holds then.
+type Label struct {
+	Thresholds  map[hashmatch.Kind]int
+	Exact, Near *hashmatch.Action
+}
+
+// Surface states the rules for one surface.
+type Surface struct {
+	// NotImage is the answer for content that is no image, after its digests were searched. It must be stated.
+	NotImage *hashmatch.Action
+	// Failures, Notes and Dihedral override those of Config; what is left out is the Config's.
+	Failures map[hashmatch.FailureCode]hashmatch.Action
+	Notes    map[hashmatch.Note]hashmatch.Action
+	Dihedral *hashmatch.KindSet
+}
+
+// DefaultQualityFloor is the quality below which PDQ's authors advise against matching.
+const DefaultQualityFloor = 50
+
+// DefaultThreshold returns the largest distance that is a match where nothing else is stated: 0 for a digest.
+//
+// PDQ's 31 of 256 is its authors' advice. 6 of 64 bits is about the same share of the bits, at which two unrelated
+// photos in 10,000 pairs can agree in a dHash, and 17 in an aHash: a near match is therefore held, not blocked. Of the
+// 256-bit kinds of goimagehash, 24 is the same share again; over 153,735 pairs of unrelated photos the nearest pair
+// was 84 apart for phash256, 37 for dhash256 and 9 for ahash256, hence 8 for the last.
+func DefaultThreshold(kind hashmatch.Kind) int {
+	switch kind {
+	case hashmatch.PDQ:
+		return 31
+	case hashmatch.PHash, hashmatch.DHash, hashmatch.AHash:
+		return 6
+	case hashmatch.PHash256, hashmatch.DHash256:
+		return 24
+	case hashmatch.AHash256:
+		return 8
+	}
+	return 0
+}
+
+// MaxThreshold returns the largest threshold that can be stated for a kind: a quarter of 256 bits, 10 of 64. Beyond
+// it the index would have to look at every entry for every upload, and unrelated pictures would match. It is 0 for a
+// digest, which matches whole or not at all.
+func MaxThreshold(kind hashmatch.Kind) int {
+	switch {
+	case kind.Digest():
+		return 0
+	case kind.Bits() == 64:
+		return 10
+	}
+	return kind.Bits() / 4
+}
+
+// Notes returns every note that a policy can state an action for, in a fixed order.
+func Notes() []hashmatch.Note {
+	return []hashmatch.Note{hashmatch.LowQuality, hashmatch.Overloaded, hashmatch.NotReady}
+}
+
+// DefaultNote returns the action for a note where nothing is stated.
+func DefaultNote(note hashmatch.Note) hashmatch.Action {
+	if note == hashmatch.LowQuality {
+		return hashmatch.Allow
+	}
+	return hashmatch.Hold
+}
+
+// The actions for matches where nothing is stated: a digest is the very file, a perceptual hash is for a person to
+// look at.
+const (
+	DefaultExact = hashmatch.Block
+	DefaultNear  = hashmatch.Hold
+)
+
+// Error says which rule of a Config is wrong. List or Surface is the name of where it stands; both are "" where it
+// stands at the top or, if Defaults is set, in the defaults.
+type Error struct {
+	List, Surface string
+	Defaults      bool
+	Key           string // "thresholds.pdq"
+	Reason        string // "300: want 0 to 64"
+}
+
+// Error returns all of it in one line.
+func (e *Error) Error() string {
+	text := e.Key + ": " + e.Reason
+	if e.Key == "" {
+		text = e.Reason
+	}
+	switch {
+	case e.Defaults:
+		return "defaults: " + text
+	case e.List != "":
+		return fmt.Sprintf("list %q: %s", e.List, text)
+	case e.Surface != "":
+		return fmt.Sprintf("surface %q: %s", e.Surface, text)
+	}
+	return text
+}
