@@ -39,6 +39,7 @@ require (
 )
 
 tool (
+	example.org/hashmatch/testdata/make
 	golang.org/x/perf/cmd/benchstat
 	honnef.co/go/tools/cmd/staticcheck
 )

@@ -1,0 +1,2 @@
+package main
+func goldenFiles(files []file) ([]file, error) { return nil, nil }
