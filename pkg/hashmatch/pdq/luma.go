@@ -24,8 +24,7 @@ var (
 )
 
 // products returns weight * v, rounded to float32, at each index v modulo 1024, v clamped to 0..255.
-func products(weight float32) *[1024]float32 {
-	table := new([1024]float32)
+func products(weight float32) (table [1024]float32) {
 	for i := range table {
 		v := i
 		if i >= 640 { // a negative value
@@ -114,9 +113,8 @@ func (m *rgba) Size() (width, height int) { return m.Rect.Dx(), m.Rect.Dy() }
 func (m *rgba) Row(dst []float32, x, y int) {
 	row := m.Pix[y*m.Stride+x*4:][:len(dst)*4]
 	for i := range dst {
-		p := row[:4:4]
+		p := row[4*i : 4*i+3 : 4*i+3]
 		dst[i] = red[p[0]] + green[p[1]] + blue[p[2]]
-		row = row[4:]
 	}
 }
 
@@ -139,15 +137,15 @@ func (m *ycbcr) Row(dst []float32, x, y int) {
 			dst[i] = chromaOf(cb[i], cr[i]).luma(luma[i])
 		}
 	case m.right == 1 && x&1 == 0:
-		cr = cr[:len(cb)]
-		for i := range cb {
+		pairs := len(dst) / 2
+		if len(dst)&1 == 1 { // the last column of an odd number
+			dst[2*pairs] = chromaOf(cb[pairs], cr[pairs]).luma(luma[2*pairs])
+		}
+		cb, cr = cb[:pairs], cr[:pairs]
+		for i := range pairs {
 			c := chromaOf(cb[i], cr[i])
-			if len(luma) < 2 || len(dst) < 2 { // the last column of an odd number
-				dst[0] = c.luma(luma[0])
-				break
-			}
-			dst[0], dst[1] = c.luma(luma[0]), c.luma(luma[1])
-			luma, dst = luma[2:], dst[2:]
+			y, d := luma[2*i:2*i+2], dst[2*i:2*i+2]
+			d[0], d[1] = c.luma(y[0]), c.luma(y[1])
 		}
 	default:
 		for i := range dst {
