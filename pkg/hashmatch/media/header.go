@@ -157,7 +157,7 @@ func jxlHeader(content []byte) (h header) {
 			content = part[4:]
 		}
 	}
-	if len(content) < 12 || content[0] != 0xff || content[1] != 0x0a {
+	if len(content) < 3 || content[0] != 0xff || content[1] != 0x0a {
 		return h
 	}
 	bits, used := content[2:], 0
@@ -184,6 +184,8 @@ func jxlHeader(content []byte) (h header) {
 	} else {
 		width = side()
 	}
-	h.larger(uint32(min(width, maxHeaderSide)), uint32(min(height, maxHeaderSide)))
+	if used <= 8*len(bits) {
+		h.larger(uint32(min(width, maxHeaderSide)), uint32(min(height, maxHeaderSide)))
+	}
 	return h
 }

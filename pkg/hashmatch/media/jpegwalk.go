@@ -26,6 +26,7 @@ type jpegInfo struct {
 type jpegComponent struct {
 	id           byte
 	across, down int  // sampling factors, 1 to 4 in what is supported
+	table        byte // of its quantisation
 	covered      bool // some scan starts it
 }
 
@@ -60,6 +61,7 @@ type jpegWalk struct {
 	size     int // of the whole file
 	maxScans int
 	restart  int  // the restart interval in force, in MCUs
+	tables   byte // which quantisation tables are defined, one bit each
 	exif     bool // EXIF data was seen: the first counts
 	jfif     bool
 	adobe    int // transform of the Adobe marker plus one; 0 without one
@@ -98,6 +100,8 @@ func (w *jpegWalk) segment() bool {
 		w.sof(marker, body)
 	case marker == 0xda:
 		w.sos(body, at)
+	case marker == 0xdb:
+		w.dqt(body)
 	case marker == 0xdd && len(body) == 2:
 		w.restart = int(binary.BigEndian.Uint16(body))
 	case marker == 0xe0:
@@ -149,7 +153,7 @@ func (w *jpegWalk) sof(marker byte, body []byte) {
 	w.frame, w.precision = marker, int(body[0])
 	w.height, w.width = int(binary.BigEndian.Uint16(body[1:])), int(binary.BigEndian.Uint16(body[3:]))
 	for c := body[6:]; len(c) >= 3; c = c[3:] {
-		w.components = append(w.components, jpegComponent{id: c[0], across: int(c[1] >> 4), down: int(c[1] & 15)})
+		w.components = append(w.components, jpegComponent{id: c[0], across: int(c[1] >> 4), down: int(c[1] & 15), table: c[2]})
 	}
 	if len(w.components) != int(body[5]) || len(body) != 6+3*len(w.components) {
 		w.damage = "the picture header has a wrong length"
@@ -158,6 +162,14 @@ func (w *jpegWalk) sof(marker byte, body []byte) {
 		w.components[0].across, w.components[0].down = 1, 1
 	}
 	w.colours()
+}
+
+// dqt reads which quantisation tables a segment defines, of 8 or 16 bits a value.
+func (w *jpegWalk) dqt(body []byte) {
+	for len(body) > 0 {
+		w.tables |= 1 << (body[0] & 7)
+		body = body[min(1+64<<(body[0]>>4&1), len(body)):]
+	}
 }
 
 // colours decides whether three components are RGB.
@@ -189,6 +201,11 @@ func (w *jpegWalk) sos(body []byte, at int) {
 					w.components[i].covered = w.components[i].covered || first
 				}
 			}
+		}
+	}
+	for _, c := range in {
+		if w.tables>>(c.table&7)&1 == 0 { // the standard library takes one of zeroes, others refuse
+			w.damage = "a quantisation table is missing"
 		}
 	}
 	restarts, inOrder := w.data()
