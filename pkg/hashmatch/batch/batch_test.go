@@ -319,6 +319,7 @@ func TestCancelAfterTheLastFileIsComplete(t *testing.T) {
 	s, err := Run(ctx, Config{Source: files, Scanner: &readScanner{}, Surface: testSurface, Workers: 2,
 		Results: ResultsFunc(func(Result) error {
 			if n++; n == len(files) {
+				time.Sleep(20 * time.Millisecond) // so that the source has come to its end too
 				cancel()
 			}
 			return nil

@@ -130,7 +130,8 @@ type diskReader struct {
 }
 
 // Read returns a ChangedWhileRead failure in place of io.EOF if the file's size or modification time changed since it
-// was opened, if it gave another number of bytes than its size, or if its name now leads to another file or nowhere.
+// was opened, if it gave another number of bytes than its size, or if its name now leads to another file or nowhere. What it cannot see is a change of the
+// same length within the tick of the file system's clock (up to 10 ms) in which the file was last written before.
 func (r *diskReader) Read(p []byte) (int, error) {
 	n, err := r.file.Read(p)
 	r.n += int64(n)

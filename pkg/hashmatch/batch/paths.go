@@ -162,8 +162,11 @@ func (w *walker) below(name string, content Content) File {
 
 // walk gives every file below a folder of the root.
 func (w *walker) walk(name string) error {
-	stamp := Stamp{}
 	unlisted := func(what string, err error) error {
+		stamp := Stamp{}
+		if info, err := w.root.Lstat(name); err == nil {
+			stamp = stampOf(info)
+		}
 		return w.give(w.below(name, failed{*unreadable(what, err), stamp}))
 	}
 	dir, err := w.root.OpenFile(name, os.O_RDONLY|openFlags, 0)
@@ -171,9 +174,6 @@ func (w *walker) walk(name string) error {
 		return unlisted("folder: ", err)
 	}
 	defer dir.Close()
-	if info, err := dir.Stat(); err == nil {
-		stamp = stampOf(info)
-	}
 	for {
 		entries, err := dir.ReadDir(folderPortion)
 		last := len(entries) < folderPortion
