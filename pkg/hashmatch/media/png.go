@@ -5,6 +5,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"io"
 
 	"example.org/hashmatch/pkg/hashmatch"
 )
@@ -80,7 +81,7 @@ func (j *job) salvagePNG(f *pngInfo, refusal error) (image.Image, hashmatch.Fail
 // failure names what a rewrapped frame lacks; nil if nothing.
 func (w *rewrap) failure(bad bool) *hashmatch.Failure {
 	switch {
-	case errors.Is(w.err, errTooShort):
+	case errors.Is(w.err, errTooShort), errors.Is(w.err, io.ErrUnexpectedEOF):
 		return &hashmatch.Failure{Code: hashmatch.Truncated, Detail: w.err.Error()}
 	case w.err != nil:
 		return &hashmatch.Failure{Code: hashmatch.Corrupt, Detail: w.err.Error()}
