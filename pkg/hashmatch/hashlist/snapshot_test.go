@@ -144,12 +144,6 @@ func TestForeignFiles(t *testing.T) {
 	if _, err := Open(dir); !errors.Is(err, ErrNotSnapshot) {
 		t.Error("a folder:", err)
 	}
-	pipe := filepath.Join(dir, "pipe")
-	if err := syscall.Mkfifo(pipe, 0o600); err == nil {
-		if _, err := Open(pipe); !errors.Is(err, ErrNotSnapshot) {
-			t.Error("a named pipe:", err)
-		}
-	}
 	if _, err := Open(filepath.Join(dir, "absent")); !errors.Is(err, os.ErrNotExist) {
 		t.Error("no file:", err)
 	}
