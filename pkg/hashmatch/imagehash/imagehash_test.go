@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -169,19 +170,16 @@ func TestAgainstLibrary(t *testing.T) {
 	compared := 0
 	for i, size := range [][2]int{
 		{1, 1}, {7, 100}, {8, 8}, {8, 7}, {9, 8}, {15, 16}, {16, 16}, {17, 16}, {16, 17}, {63, 65}, {64, 64}, {64, 63},
-		{65, 64}, {131, 97}, {200, 20}, {20, 200}, {333, 250},
+		{65, 64}, {131, 97}, {200, 20}, {20, 200}, {203, 150},
 	} {
-		for j, format := range formats {
-			kinds := quick
-			if (i+j)%4 == 0 {
-				kinds = every
-			}
-			compared += compare(t, fmt.Sprint(format, size), drawing(format, size[0], size[1], uint64(i)), kinds, quick)
+		for j := range 3 { // over the sizes, every format has its turn
+			format := formats[(i+3*j)%len(formats)]
+			compared += compare(t, fmt.Sprint(format, size), drawing(format, size[0], size[1], uint64(i)), quick, quick)
 		}
 	}
-	compared += compare(t, "256 x 256", drawing("gray", 256, 256, 1), every, every)
-	compared += compare(t, "257 x 33", drawing("420", 257, 33, 1), every, every)
-	if compared < 5000 {
+	compared += compare(t, "256 x 256", drawing("gray", 256, 256, 1), every, quick)
+	compared += compare(t, "57 x 33", drawing("420", 57, 33, 1), every, every)
+	if compared < 2000 {
 		t.Errorf("only %d hashes compared", compared)
 	}
 }
@@ -206,10 +204,11 @@ func TestOnlyWhatIsAsked(t *testing.T) {
 // Rows that are farther apart than they are wide are read rightly, without a copy.
 func TestWideStride(t *testing.T) {
 	big := drawing("420", 120, 90, 3).(*image.YCbCr)
-	compared := compare(t, "420", big.SubImage(image.Rect(0, 0, 61, 47)), every, every)
-	compared += compare(t, "gray", drawing("gray", 120, 90, 3).(*image.Gray).SubImage(image.Rect(0, 0, 64, 64)), every, every)
-	compared += compare(t, "rgba", drawing("rgba", 120, 90, 3).(*image.RGBA).SubImage(image.Rect(0, 0, 61, 90)), every, every)
-	if compared != 3*48 {
+	kinds := every &^ hashmatch.SetOf(hashmatch.PHash256)
+	compared := compare(t, "420", big.SubImage(image.Rect(0, 0, 61, 47)), kinds, kinds)
+	compared += compare(t, "gray", drawing("gray", 120, 90, 3).(*image.Gray).SubImage(image.Rect(0, 0, 64, 64)), kinds, kinds)
+	compared += compare(t, "rgba", drawing("rgba", 120, 90, 3).(*image.RGBA).SubImage(image.Rect(0, 0, 61, 90)), kinds, kinds)
+	if compared != 3*40 {
 		t.Errorf("%d hashes compared", compared)
 	}
 }
@@ -237,7 +236,7 @@ func TestRefusesBadImages(t *testing.T) {
 		"narrow stride":   &image.RGBA{Pix: make([]uint8, 1600), Stride: 79, Rect: r},
 		"negative stride": &image.RGBA{Pix: make([]uint8, 1600), Stride: -80, Rect: r},
 		"short rgba":      &image.RGBA{Pix: make([]uint8, 1599), Stride: 80, Rect: r},
-		"huge":            &image.Gray{Pix: make([]uint8, 400), Stride: 1 << 60, Rect: image.Rect(0, 0, 1<<60, 1<<60)},
+		"huge":            &image.Gray{Pix: make([]uint8, 400), Stride: math.MaxInt, Rect: image.Rect(0, 0, math.MaxInt, math.MaxInt)},
 		"too long":        image.NewGray(image.Rect(0, 0, longest+1, 8)),
 		"unknown ratio":   ycc(image.YCbCrSubsampleRatio444, func(m *image.YCbCr) { m.SubsampleRatio = 9 }),
 		"short luma":      ycc(image.YCbCrSubsampleRatio444, func(m *image.YCbCr) { m.Y = m.Y[:399] }),
@@ -384,6 +383,23 @@ func BenchmarkHash(b *testing.B) {
 					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/megapixels/1e6, "ns/pixel")
 				})
 			}
+		}
+	}
+}
+
+func BenchmarkTurn(b *testing.B) {
+	for _, format := range []string{"gray", "rgba", "420"} {
+		p, err := pictureOf(drawing(format, 4000, 3000, 1))
+		if err != nil {
+			b.Fatal(err)
+		}
+		var buffer []uint8
+		for _, t := range turns {
+			b.Run(format+"/12MP/"+string(t.name), func(b *testing.B) {
+				for b.Loop() {
+					p.turned(t, &buffer)
+				}
+			})
 		}
 	}
 }

@@ -44,17 +44,21 @@ func cell(i, n int) (first, last int) {
 // brightness returns 1000 times the sum of the brightness of the pixels left up to, not including, right of row y.
 func (c plane) brightness(left, right, y int) uint64 {
 	row := c.pix[y*c.stride+left*c.size : y*c.stride+right*c.size]
-	var sum uint64
 	if c.size == 1 {
+		var sum uint64
 		for _, v := range row {
 			sum += uint64(v)
 		}
 		return sum * 1000
 	}
+	var r, g, b uint32 // at most a 64th of longest, times 255
 	for i := 0; i+4 <= len(row); i += 4 {
-		sum += uint64(299*uint32(row[i]) + 587*uint32(row[i+1]) + 114*uint32(row[i+2]))
+		p := row[i : i+4 : i+4]
+		r += uint32(p[0])
+		g += uint32(p[1])
+		b += uint32(p[2])
 	}
-	return sum
+	return 299*uint64(r) + 587*uint64(g) + 114*uint64(b)
 }
 
 func step(u, v float64) int {

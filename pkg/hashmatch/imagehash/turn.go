@@ -3,6 +3,7 @@ package imagehash
 import (
 	"encoding/binary"
 	"image"
+	"slices"
 	"sync"
 
 	"example.org/hashmatch/pkg/hashmatch"
@@ -70,35 +71,52 @@ func (p *picture) turned(t turn, buffer *[]uint8) image.Image {
 // stay in the processor's nearest cache.
 const block = 64
 
-// turn fills the plane, of so many pixels, from src.
+// turn fills the plane, of so many pixels, from src. The place of a sample in src is the sum of what x and what y say,
+// whichever way they are turned.
 func (c plane) turn(src plane, t turn, width, height int) {
+	byX, byY := make([]int, width), make([]int, height)
+	if t.transposed {
+		src.rows(byX, t.mirrorY)
+		src.columns(byY, t.mirrorX)
+	} else {
+		src.columns(byX, t.mirrorX)
+		src.rows(byY, t.mirrorY)
+	}
 	for y := 0; y < height; y += block {
 		for x := 0; x < width; x += block {
+			piece := byX[x:min(x+block, width)]
 			for j := y; j < min(y+block, height); j++ {
-				row := c.pix[j*c.stride:][:c.stride]
-				for i := x; i < min(x+block, width); i++ {
-					at := src.offset(t, i, j, width, height)
-					if c.size == 4 {
-						binary.NativeEndian.PutUint32(row[4*i:], binary.NativeEndian.Uint32(src.pix[at:]))
-					} else {
-						row[i] = src.pix[at]
+				row, from := c.pix[j*c.stride+x*c.size:][:len(piece)*c.size], src.pix[byY[j]:]
+				if c.size == 4 {
+					for i, at := range piece {
+						binary.NativeEndian.PutUint32(row[4*i:], binary.NativeEndian.Uint32(from[at:]))
 					}
+					continue
+				}
+				for i, at := range piece {
+					row[i] = from[at]
 				}
 			}
 		}
 	}
 }
 
-// offset returns where in c the pixel (x, y) of the turned picture, of the given size, comes from.
-func (c plane) offset(t turn, x, y, width, height int) int {
-	if t.transposed {
-		x, y, width, height = y, x, height, width
+// columns sets at to where the columns of the plane begin in a row, from the last one back if mirrored.
+func (c plane) columns(at []int, mirrored bool) {
+	for x := range at {
+		at[x] = x >> c.right * c.size
 	}
-	if t.mirrorX {
-		x = width - 1 - x
+	if mirrored {
+		slices.Reverse(at)
 	}
-	if t.mirrorY {
-		y = height - 1 - y
+}
+
+// rows sets at to where the rows of the plane begin, from the last one up if mirrored.
+func (c plane) rows(at []int, mirrored bool) {
+	for y := range at {
+		at[y] = y >> c.down * c.stride
 	}
-	return y>>c.down*c.stride + x>>c.right*c.size
+	if mirrored {
+		slices.Reverse(at)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"math"
 	"math/bits"
 	"math/rand/v2"
 	"testing"
@@ -201,7 +202,7 @@ func TestLumaOfRefuses(t *testing.T) {
 		"narrow stride":   &image.Gray{Pix: make([]uint8, 100), Stride: 9, Rect: r},
 		"negative stride": &image.Gray{Pix: make([]uint8, 100), Stride: -10, Rect: r},
 		"short rgba":      &image.RGBA{Pix: make([]uint8, 399), Stride: 40, Rect: r},
-		"huge":            &image.Gray{Pix: make([]uint8, 100), Stride: 1 << 40, Rect: image.Rect(0, 0, 1<<40, 1<<40)},
+		"huge":            &image.Gray{Pix: make([]uint8, 100), Stride: math.MaxInt, Rect: image.Rect(0, 0, math.MaxInt, math.MaxInt)},
 		"unknown ratio":   short(image.NewYCbCr(r, 0), func(m *image.YCbCr) { m.SubsampleRatio = 77 }),
 		"short luma":      short(image.NewYCbCr(r, 0), func(m *image.YCbCr) { m.Y = m.Y[:99] }),
 		"short cb":        short(image.NewYCbCr(r, image.YCbCrSubsampleRatio420), func(m *image.YCbCr) { m.Cb = m.Cb[:24] }),
