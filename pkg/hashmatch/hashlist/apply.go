@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"example.org/hashmatch/pkg/hashmatch"
@@ -74,7 +76,8 @@ func (l *List) Apply(changes []Change, now time.Time) (*List, Summary, error) {
 		bucket := digests[i].bucket()
 		touched[bucket] = append(touched[bucket], i)
 	}
-	return l.rewrite(now, func(bucket int, w *rewriter) {
+	which := slices.Sorted(maps.Keys(touched))
+	return l.rewrite(which, now, func(bucket int, w *rewriter) {
 		for _, i := range touched[bucket] {
 			w.change(&changes[i], &digests[i])
 		}
@@ -83,13 +86,13 @@ func (l *List) Apply(changes []Change, now time.Time) (*List, Summary, error) {
 
 // Merge returns the list after an Upsert of every entry of other.
 func (l *List) Merge(other *List, now time.Time) (*List, Summary, error) {
-	return l.rewrite(now, func(bucket int, w *rewriter) { w.merge(other.segments[bucket]) })
+	return l.rewrite(inUse(other), now, func(bucket int, w *rewriter) { w.merge(other.segments[bucket]) })
 }
 
 // Replace is Merge for a source that sends its whole list each time: entries that other does not have are removed.
 // Tombstones stay.
 func (l *List) Replace(other *List, now time.Time) (*List, Summary, error) {
-	return l.rewrite(now, func(bucket int, w *rewriter) {
+	return l.rewrite(inUse(l, other), now, func(bucket int, w *rewriter) {
 		s := other.segments[bucket]
 		w.open()
 		for i := range w.slots {
@@ -103,26 +106,36 @@ func (l *List) Replace(other *List, now time.Time) (*List, Summary, error) {
 	})
 }
 
-// rewrite calls edit for every bucket, several at a time, and returns the list of what it left.
-func (l *List) rewrite(now time.Time, edit func(bucket int, w *rewriter)) (*List, Summary, error) {
+// inUse returns the buckets in which one of the lists has an entry.
+func inUse(lists ...*List) []int {
+	var which []int
+	for bucket := range buckets {
+		if slices.ContainsFunc(lists, func(l *List) bool { return l.segments[bucket] != nil }) {
+			which = append(which, bucket)
+		}
+	}
+	return which
+}
+
+// rewrite calls edit for each of some buckets, several at a time, and returns the list of what it left.
+func (l *List) rewrite(which []int, now time.Time, edit func(bucket int, w *rewriter)) (*List, Summary, error) {
 	if now.Unix() <= zeroSeconds || now.Unix() > maxSeconds {
 		return nil, Summary{}, errors.New("the time of the change is outside of the years 1 to 9999")
 	}
-	segments := make([]*segment, buckets)
-	summaries := make([]Summary, buckets)
-	err := eachBucket(func(bucket int) (err error) {
+	segments := slices.Clone(l.segments)
+	var total Summary
+	var counting sync.Mutex
+	err := eachBucket(which, func(bucket int) (err error) {
 		w := rewriter{segment: l.segments[bucket], now: now.Unix()}
 		edit(bucket, &w)
 		segments[bucket], err = w.close()
-		summaries[bucket] = w.summary
+		counting.Lock()
+		defer counting.Unlock()
+		total.add(w.summary)
 		return err
 	})
 	if err != nil {
 		return nil, Summary{}, err
-	}
-	var total Summary
-	for _, s := range summaries {
-		total.add(s)
 	}
 	out, err := newList(segments, l.info)
 	if err != nil {

@@ -170,7 +170,7 @@ func newSegment(drafts []draft) (*segment, error) {
 		records = binary.AppendVarint(records, base-d.added)
 		records = binary.AppendVarint(records, base-d.synced)
 		records = append(records, d.content...)
-		if len(records) > math.MaxInt32 || len(shared) > math.MaxInt32 {
+		if uint64(blockHead)+12*uint64(len(drafts))+uint64(len(shared))+uint64(len(records)) > math.MaxInt32 {
 			return nil, errors.New("a list of this size needs more than 2 GiB for one of its 4,096 segments")
 		}
 		ends = append(ends, uint32(len(records)))

@@ -34,7 +34,7 @@ func New(entries iter.Seq[hashmatch.Entry]) (*List, error) {
 type Builder struct {
 	pending [buckets][]byte
 	scratch struct{ descriptor, content []byte }
-	entries int
+	entries uint64
 }
 
 // Add adds an entry, or says why it cannot be in a list; the Builder is as it was then. It keeps nothing of entry.
@@ -65,7 +65,13 @@ func (b *Builder) Add(entry hashmatch.Entry) error {
 // List returns the list of what was added and empties the Builder.
 func (b *Builder) List() (*List, error) {
 	segments := make([]*segment, buckets)
-	err := eachBucket(func(bucket int) error {
+	var which []int
+	for bucket, raw := range b.pending {
+		if len(raw) > 0 {
+			which = append(which, bucket)
+		}
+	}
+	err := eachBucket(which, func(bucket int) error {
 		raw := b.pending[bucket]
 		b.pending[bucket] = nil
 		drafts, err := join(unpack(raw))

@@ -5,9 +5,9 @@ import (
 	"iter"
 	"math"
 	"runtime"
-	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.org/hashmatch/pkg/hashmatch"
@@ -36,13 +36,13 @@ type List struct {
 // newList takes over segments.
 func newList(segments []*segment, info Info) (*List, error) {
 	l := &List{segments: segments, starts: make([]uint32, buckets+1), opaque: make(map[string]int)}
-	total := 0
+	total := uint64(0)
 	for bucket, s := range segments {
 		l.starts[bucket] = uint32(total)
 		if s == nil {
 			continue
 		}
-		total += s.entries
+		total += uint64(s.entries)
 		if total > math.MaxUint32 {
 			return nil, errors.New("more than 4,294,967,295 entries")
 		}
@@ -273,25 +273,25 @@ func (l *List) OpaqueSignatures() iter.Seq2[hashmatch.Signature, uint32] {
 	}
 }
 
-// eachBucket calls f for every bucket, several at a time, and returns the error of the lowest bucket that has one.
-func eachBucket(f func(bucket int) error) error {
-	next := make(chan int, buckets)
-	for bucket := range buckets {
-		next <- bucket
+// eachBucket calls f for every bucket of which, several at a time, and returns the error of the first that has one.
+func eachBucket(which []int, f func(bucket int) error) error {
+	failures := make([]error, len(which))
+	var next atomic.Int64
+	work := func() {
+		for i := next.Add(1) - 1; i < int64(len(which)); i = next.Add(1) - 1 {
+			failures[i] = f(which[i])
+		}
 	}
-	close(next)
-	failures := make([]error, buckets)
 	var workers sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(func() {
-			for bucket := range next {
-				failures[bucket] = f(bucket)
-			}
-		})
+	for range min(runtime.GOMAXPROCS(0), len(which)) - 1 {
+		workers.Go(work)
 	}
+	work()
 	workers.Wait()
-	if i := slices.IndexFunc(failures, func(err error) bool { return err != nil }); i >= 0 {
-		return failures[i]
+	for _, err := range failures {
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

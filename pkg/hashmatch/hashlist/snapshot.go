@@ -161,7 +161,7 @@ func writeSections(w io.Writer, sections []section) error {
 // Read reads a snapshot to the end of r, which must be the end of the snapshot. It takes the memory of the list and
 // that of a few segments more, and none that r does not have the bytes for.
 func Read(r io.Reader) (*List, error) {
-	in := &source{r: bufio.NewReaderSize(r, 1<<20)}
+	in := &source{r: bufio.NewReaderSize(r, 64<<10)}
 	sections, err := in.head()
 	if err != nil {
 		return nil, err

@@ -65,8 +65,9 @@ func TestSnapshotRoundTrip(t *testing.T) {
 			if info, err := os.Stat(path); err != nil || info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
 				t.Errorf("others can read the list: %v %v", info.Mode(), err)
 			}
-			if slow, err := Read(iotest.OneByteReader(bytes.NewReader(snapshot(t, l)))); name != "many" && (err != nil || slow.Revision() != l.Revision()) {
-				t.Error("read byte by byte:", err)
+			slow, err := Read(iotest.HalfReader(bytes.NewReader(snapshot(t, l))))
+			if err != nil || slow.Revision() != l.Revision() {
+				t.Error("read in small pieces:", err)
 			}
 		})
 	}
