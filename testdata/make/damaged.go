@@ -102,7 +102,8 @@ func changed(get func(string) []byte) []damage {
 		{"no-huffman-tables.jpg", noTables, "corrupt", "DHT segments turned into comments"},
 		{"lzw-garbage.gif", garbage, "corrupt|truncated", "noise in the second half"},
 		{"vp8-start-code.webp", swapped(get("lossy.webp"), "\x9d\x01\x2a", "\x9d\x01\x2b"), "corrupt", "start code of the key frame"},
-		{"avif-no-pixels.avif", swapped(get("420.avif"), "mdat", "free"), "corrupt|truncated", "the media data renamed"},
+		{"zeroed.avif", zeroedFrom(get("420.avif"), "mdat"), "corrupt", "no bit of the picture's data is left"},
+		{"zeroed.heic", zeroedFrom(get("lossy.heic"), "mdat"), "corrupt", "no bit of the picture's data is left"},
 		{"heic-no-meta.heic", swapped(get("lossy.heic"), "meta", "free"), "corrupt|truncated", "the meta box renamed"},
 		{"jxl-noise.jxl", append([]byte{0xff, 0x0a}, bytes.Repeat([]byte{0x5a, 0xc3, 0x11}, 60)...), "corrupt|truncated|too_many_pixels", "a signature, then nonsense"},
 	}
@@ -280,6 +281,13 @@ func swapped(content []byte, old, with string) []byte {
 		panic("nothing to replace: " + old)
 	}
 	return bytes.Replace(content, []byte(old), []byte(with), 1)
+}
+
+// zeroedFrom replaces everything behind the first occurrence of mark with zeros.
+func zeroedFrom(content []byte, mark string) []byte {
+	out := bytes.Clone(content)
+	clear(out[bytes.Index(out, []byte(mark))+len(mark):])
+	return out
 }
 
 // outside moves the picture of a GIF beyond its screen.

@@ -49,15 +49,13 @@ func stripesGIF(m *image.RGBA, stripes int) []byte {
 	return encodeFrames(g)
 }
 
-// transparentGIF returns a still with one transparent colour around an oval of the picture.
+// transparentGIF returns a still whose brightest places are transparent, so that it looks the same on white.
 func transparentGIF(m *image.RGBA) []byte {
 	p := dithered(m, cube, ditherStrength)
 	p.Palette = append(append(color.Palette{}, cube...), color.RGBA{})
-	w, h := m.Rect.Dx(), m.Rect.Dy()
-	for y := range h {
-		for x := range w {
-			dx, dy := (2*x-w)*1000/w, (2*y-h)*1000/h
-			if dx*dx+dy*dy > 1_200_000 {
+	for y := range m.Rect.Dy() {
+		for x := range m.Rect.Dx() {
+			if c := m.RGBAAt(x, y); min(c.R, c.G, c.B) > 180 {
 				p.SetColorIndex(x, y, uint8(len(cube)))
 			}
 		}

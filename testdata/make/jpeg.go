@@ -40,7 +40,7 @@ type adobe int
 const (
 	noAdobe  adobe = -1 // three channels are YCbCr
 	plain    adobe = 0  // RGB, or CMYK stored inverted
-	withYCCK adobe = 2  // YCbCr of the inverted CMY, and K
+	withYCCK adobe = 2  // YCbCr of the inks C, M and Y, and K stored inverted
 )
 
 // planarJPEG returns a baseline JPEG with one scan a channel. image/jpeg writes YCbCr and gray only; but a gray file
@@ -88,11 +88,11 @@ func cmykJPEG(m *image.RGBA, quality int) []byte {
 	return planarJPEG(split(m, inverseCMYK), plain, quality)
 }
 
-// ycckJPEG stores the inverted CMY as YCbCr.
+// ycckJPEG stores the ink of C, M and Y as YCbCr, and K inverted.
 func ycckJPEG(m *image.RGBA, quality int) []byte {
 	return planarJPEG(split(m, func(r, g, b int) []int {
 		c := inverseCMYK(r, g, b)
-		return append(ycc(c[0], c[1], c[2]), c[3])
+		return append(ycc(255-c[0], 255-c[1], 255-c[2]), c[3])
 	}), withYCCK, quality)
 }
 

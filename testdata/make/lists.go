@@ -97,4 +97,3 @@ func perceptual(content []byte) (hashmatch.Hash, error) {
 	}
 	return hash, nil
 }
-

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"image"
 	"image/color"
+	"image/draw"
 	"image/png"
 )
 
@@ -77,15 +78,12 @@ func interlacedPNG(m *image.RGBA) []byte {
 		chunk("IDAT", deflated(rows)...), chunk("IEND"))
 }
 
-// bilevelPNG returns a PNG of one bit a pixel.
+// bilevelPNG returns a PNG of one bit a pixel, dithered by error diffusion: an ordered pattern would be seen by a
+// hash of so small a picture.
 func bilevelPNG(m *image.RGBA) []byte {
-	black := color.Palette{color.RGBA{0, 0, 0, 255}, color.RGBA{255, 255, 255, 255}}
-	g := grayscale(m)
-	full := image.NewRGBA(m.Rect)
-	for i, v := range g.Pix {
-		copy(full.Pix[4*i:], []byte{v, v, v, 255})
-	}
-	return encodePNG(dithered(full, black, 128))
+	out := image.NewPaletted(m.Rect, color.Palette{color.Black, color.White})
+	draw.FloydSteinberg.Draw(out, out.Rect, grayscale(m), image.Point{})
+	return encodePNG(out)
 }
 
 // encodeAPNG returns an animation in which each frame replaces the one before. The first frame is the still that a

@@ -56,7 +56,7 @@ func uploads() []upload {
 }
 
 func uploadFiles() []file {
-	table := "# Verdicts of: hashmatch scan --public --list testdata/lists/demo.csv testdata/uploads\n" +
+	table := "# Verdicts of: hashmatch scan --public --list demo=testdata/lists/demo.csv testdata/uploads\n" +
 		"file\tverdict\tmatch\tentry\tfailures\n"
 	var files []file
 	for _, u := range uploads() {
