@@ -327,20 +327,6 @@ func TestFlatPicture(t *testing.T) {
 	}
 }
 
-// The quotient is the division's, at every count that a picture can have and over sums of all magnitudes.
-func TestQuotient(t *testing.T) {
-	random := rand.New(rand.NewPCG(3, 4))
-	for count := 1; count <= 2048; count++ {
-		by := 1 / float64(count)
-		for range 500 {
-			sum := random.Float32() * float32(int(1)<<random.IntN(20))
-			if got, want := quotient(sum, by), sum/float32(count); got != want {
-				t.Fatalf("%v / %d is %v, want %v", sum, count, got, want)
-			}
-		}
-	}
-}
-
 func TestNth(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	for round := range 500 {
