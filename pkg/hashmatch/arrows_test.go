@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -73,6 +75,9 @@ type listing struct {
 }
 
 func TestArrows(t *testing.T) {
+	if n := sourceFiles(t); n < 20 {
+		t.Fatalf("only %d source files found", n)
+	}
 	seen := make(map[string]bool)
 	for _, build := range builds() {
 		packages := list(t, build)
@@ -203,6 +208,26 @@ func builds() [][]string {
 		{"GOFLAGS=-tags=nodynamic", "GOOS=darwin", "GOARCH=arm64"},
 		{"GOFLAGS=-tags=nodynamic", "GOOS=windows", "GOARCH=amd64"},
 	}
+}
+
+// sourceFiles looks at every source file and returns their number. go test takes an old result for this test's unless
+// a file changed that the test itself has looked at; those that go list reads do not count.
+func sourceFiles(t *testing.T) int {
+	t.Helper()
+	n := 0
+	for _, dir := range []string{".", filepath.Join("..", "..", "cmd")} {
+		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(path, ".go") {
+				n++
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n
 }
 
 func list(t *testing.T, environment []string) []listing {

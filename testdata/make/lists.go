@@ -45,6 +45,7 @@ func listFiles() ([]file, error) {
 		exchange = append(exchange, []string{"pdq", near.Hex(), "demo", "synthetic", "drawn-by-program"})
 		fmt.Fprintf(&text, "pdq %s\n", near.Hex())
 	}
+	demo = append(demo, []string{"synthetic-withdrawn", "", "", "demo", "", hashmatch.Withdrawn.String()})
 	allow := [][]string{demo[0]}
 	for _, u := range uploads() {
 		if u.name == "near-brightened.jpg" {

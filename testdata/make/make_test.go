@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"example.org/hashmatch/pkg/hashmatch"
+	"example.org/hashmatch/pkg/hashmatch/hashlist/format"
 	"example.org/hashmatch/pkg/hashmatch/media"
 	"example.org/hashmatch/pkg/hashmatch/pdq"
 )
@@ -153,6 +154,39 @@ func TestOnlyTheCopyIsListed(t *testing.T) {
 	}
 	if copies != 3 || others == 0 {
 		t.Errorf("%d listed digests of the copy, want 3; %d others", copies, others)
+	}
+}
+
+// TestListsAreRead: every list is read without a refused line, and holds what was put into it.
+func TestListsAreRead(t *testing.T) {
+	scenes := len(listed) + len(absent)
+	want := map[string]struct {
+		format  format.Format
+		entries int
+		kinds   hashmatch.KindSet
+	}{
+		"lists/demo.csv":  {format.CSV, scenes + 1, hashmatch.SetOf(hashmatch.PDQ, hashmatch.MD5, hashmatch.SHA1, hashmatch.SHA256)},
+		"lists/allow.csv": {format.CSV, 1, hashmatch.SetOf(hashmatch.SHA256)},
+		"lists/pytx.csv":  {format.PytxCSV, scenes, hashmatch.SetOf(hashmatch.PDQ)},
+		"lists/pytx.txt":  {format.PytxText, scenes, hashmatch.SetOf(hashmatch.PDQ)},
+	}
+	read := 0
+	for _, f := range made(t) {
+		if !strings.HasPrefix(f.name, "lists/") {
+			continue
+		}
+		read++
+		list, result, err := format.Import(bytes.NewReader(f.content), format.Options{})
+		if err != nil {
+			t.Errorf("%s: %v", f.name, err)
+			continue
+		}
+		if w := want[f.name]; result.Format != w.format || list.Len() != w.entries || list.Kinds() != w.kinds {
+			t.Errorf("%s: %v, %d entries, kinds %v, want %+v", f.name, result.Format, list.Len(), list.Kinds().Kinds(), w)
+		}
+	}
+	if read != len(want) {
+		t.Errorf("%d lists, want %d", read, len(want))
 	}
 }
 
