@@ -342,7 +342,9 @@ func TestReportedMatchesAreBounded(t *testing.T) {
 
 type floodPolicy struct{ fakePolicy }
 
-func (floodPolicy) Decide(Findings) Decision { return Decision{Action: Block, Matches: make([]Match, 1000)} }
+func (floodPolicy) Decide(Findings) Decision {
+	return Decision{Action: Block, Matches: make([]Match, 1000)}
+}
 
 func TestOneVerdictNamesOneRevision(t *testing.T) {
 	c := cleanConfig()

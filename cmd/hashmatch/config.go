@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"example.org/hashmatch/pkg/hashmatch/config"
+)
+
+func newConfig() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check, print and document the configuration",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_ = cmd.Help()
+			return exit(exitUsage, nil)
+		},
+	}
+	cmd.AddCommand(
+		&cobra.Command{
+			Use:   "check FILE",
+			Short: "Check a configuration and say what should be thought over",
+			Long: `Check a configuration. What is wrong is an error (exit code 2); what is allowed but dangerous, such as a failure
+that leads to allow, is a warning.`,
+			Args: cobra.ExactArgs(1),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				c, err := config.Load(args[0])
+				if err != nil {
+					return err
+				}
+				if _, err := c.Policy(); err != nil {
+					return err
+				}
+				warnings := c.Check()
+				for _, w := range warnings {
+					if _, err := fmt.Fprintf(cmd.OutOrStdout(), "warning: %s\n", w); err != nil {
+						return exit(exitUnwritten, err)
+					}
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: good, %d surfaces, %d lists, %d warnings\n", printable(args[0]),
+					len(c.Declarations), len(c.Lists), len(warnings))
+				return err
+			},
+		},
+		&cobra.Command{
+			Use:   "print FILE",
+			Short: "Print a configuration with every default filled in",
+			Args:  cobra.ExactArgs(1),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				c, err := config.Load(args[0])
+				if err != nil {
+					return err
+				}
+				return c.Print(cmd.OutOrStdout())
+			},
+		},
+		&cobra.Command{
+			Use:   "doc",
+			Short: "Print the documentation: a configuration with every key, its default and its meaning",
+			Args:  cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				_, err := fmt.Fprint(cmd.OutOrStdout(), config.Doc())
+				return err
+			},
+		},
+	)
+	return cmd
+}

@@ -1,0 +1,125 @@
+// Package lookup searches the lists in force: a hash in, matches out. It joins each list's entries (package hashlist)
+// with their index (package index) and holds all lists of one moment in a Set, which is what a Scanner searches and
+// what a caller who computes hashes elsewhere asks. It has no effects and sees no upload.
+package lookup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"example.org/hashmatch/pkg/hashmatch"
+	"example.org/hashmatch/pkg/hashmatch/hashlist"
+	"example.org/hashmatch/pkg/hashmatch/index"
+)
+
+// ErrEmptyList is wrapped by the refusal of a list without a signature to search: matching against nothing would
+// call everything clean.
+var ErrEmptyList = errors.New("nothing to search in it")
+
+// Served is one revision of one list, ready to be searched. It is immutable and safe for concurrent use.
+type Served struct {
+	name    string
+	entries *hashlist.List
+	index   *index.Index
+}
+
+// Serve builds the index of a list. It refuses a list in which there is nothing to search with an error that wraps
+// ErrEmptyList: an empty one, or one of withdrawn entries and opaque signatures only.
+func Serve(ctx context.Context, name string, list *hashlist.List) (*Served, error) {
+	built, err := index.Build(ctx, list.Signatures(), index.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("list %q: %w", name, err)
+	}
+	if built.Kinds() == 0 {
+		return nil, fmt.Errorf("list %q: %w", name, ErrEmptyList)
+	}
+	return &Served{name: name, entries: list, index: built}, nil
+}
+
+// Name returns the name that the operator gave the list.
+func (s *Served) Name() string { return s.name }
+
+// List returns the entries.
+func (s *Served) List() *hashlist.List { return s.entries }
+
+// Index returns the index over the list's signatures.
+func (s *Served) Index() *index.Index { return s.index }
+
+// Set is every list in force at one moment. It implements hashmatch.Lists: it is immutable and safe for concurrent
+// use.
+type Set struct {
+	lists     []*Served
+	revisions map[string]string
+	kinds     hashmatch.KindSet
+}
+
+// NewSet joins lists into a Set. It refuses no list at all, and two lists of one name.
+func NewSet(lists ...*Served) (*Set, error) {
+	if len(lists) == 0 {
+		return nil, errors.New("no list")
+	}
+	set := &Set{lists: lists, revisions: make(map[string]string, len(lists))}
+	for _, l := range lists {
+		if _, twice := set.revisions[l.name]; twice {
+			return nil, fmt.Errorf("list %q: two lists of that name", l.name)
+		}
+		set.revisions[l.name] = l.entries.Revision().String()
+		set.kinds |= l.index.Kinds()
+	}
+	return set, nil
+}
+
+// Lists returns the lists in the order in which they were given.
+func (s *Set) Lists() []*Served { return s.lists }
+
+// Revisions returns the lists' revisions by name: the same map at every call, not to be changed.
+func (s *Set) Revisions() map[string]string { return s.revisions }
+
+// Kinds returns the kinds that at least one list holds.
+func (s *Set) Kinds() hashmatch.KindSet { return s.kinds }
+
+// Search calls found with every entry of every list that has a signature within reach of h. reach is asked once a
+// list for the widest distance of interest, negative for none. An entry with several signatures of h's kind within
+// reach is found once for each.
+func (s *Set) Search(h hashmatch.Hash, reach func(list string) int, found func(hashmatch.Match)) {
+	var hits []index.Hit
+	for _, l := range s.lists {
+		if !l.index.Kinds().Has(h.Kind) {
+			continue
+		}
+		threshold := reach(l.name)
+		if threshold < 0 {
+			continue
+		}
+		hits = l.index.Search(hits[:0], h, threshold)
+		for _, hit := range hits {
+			for _, ordinal := range hit.Entries {
+				entry := l.entries.Entry(ordinal)
+				found(hashmatch.Match{
+					List: l.name, Key: entry.Key, Entry: entry.Key.String(), Kind: h.Kind, Distance: hit.Distance,
+					Threshold: threshold, Labels: entry.Labels, Status: entry.Status,
+				})
+			}
+		}
+	}
+}
+
+// Live holds the Set in force and swaps it in one step; a reader keeps the Set it took until it is done with it.
+// The zero Live holds none.
+type Live struct{ set atomic.Pointer[Set] }
+
+// Swap puts set in force and returns the one that was, nil if there was none.
+func (l *Live) Swap(set *Set) *Set { return l.set.Swap(set) }
+
+// Set returns the Set in force, nil if there is none.
+func (l *Live) Set() *Set { return l.set.Load() }
+
+// Lists returns the Set in force as the Scanner takes it: nil, not a nil Set, if there is none.
+func (l *Live) Lists() hashmatch.Lists {
+	if set := l.set.Load(); set != nil {
+		return set
+	}
+	return nil
+}
