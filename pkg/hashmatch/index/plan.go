@@ -24,6 +24,10 @@ var (
 	ball = [maxRadius + 1]int{1, 17, 137, 697, 2517}
 )
 
+// within[r] is the number of a chunk's values within r bits of one, for every limit that a filter has at the radius of
+// its table: t_(i+1) + 1.
+var within = [maxRadius + 2]int{1, 17, 137, 697, 2517, 6885}
+
 // plan says how the tables are searched at one threshold T: radius[i] is t_i of the package's proof, pair[i] is
 // t_i + t_(i+1) + 1, and the sum of t_i + 1 over all chunks is T + 1.
 type plan struct {

@@ -17,17 +17,18 @@ type ranges struct {
 	costs  costs
 }
 
-// costs estimates what a search by tables takes against a scan. All are in units of a thousandth of what a scan
-// takes for one record, measured with BenchmarkRange and BenchmarkScan on lists that are larger than the caches.
+// costs estimates what a search by tables takes against a scan. All are in thousandths of what a scan takes for one
+// record (1 ns for 256 bits, .55 ns for 64), fitted to BenchmarkRange from 2,000 to 10 M entries.
 type costs struct {
-	list     int // looking a bucket up and touching its first postings
+	bucket   int // looking a bucket's bounds up
+	list     int // fetching the postings of one that is not empty
 	posting  int // filtering one posting
-	survivor int // looking a posting up that passed the filter
+	survivor int // comparing a record that passed the filter
 }
 
 var (
-	costs256 = costs{list: 60_000, posting: 800, survivor: 30_000}
-	costs64  = costs{list: 120_000, posting: 1600, survivor: 60_000}
+	costs256 = costs{bucket: 4_000, list: 45_000, posting: 1_300, survivor: 25_000}
+	costs64  = costs{bucket: 7_000, list: 80_000, posting: 2_400, survivor: 45_000}
 )
 
 // span is a part of a table's bucket that is to be filtered.
@@ -71,15 +72,6 @@ func (r *ranges) search(dst []Hit, h hashmatch.Hash, threshold int) []Hit {
 	return r.emit(dst, s.hits)
 }
 
-// scan appends the hits within threshold, found without the tables.
-func (r *ranges) scan(dst []Hit, h hashmatch.Hash, threshold int) []Hit {
-	s := scratches.Get().(*scratch)
-	defer s.release()
-	query := toKey(&h)
-	r.scanAll(s, &query, threshold)
-	return r.emit(dst, s.hits)
-}
-
 // emit appends the hits in order of distance, then record.
 func (r *ranges) emit(dst []Hit, hits []uint64) []Hit {
 	slices.Sort(hits)
@@ -94,38 +86,40 @@ func (r *ranges) emit(dst []Hit, hits []uint64) []Hit {
 
 // searchTables fills s.hits and returns true, or returns false where a scan is to be made instead: without tables,
 // above maxThreshold, or when the lists turn out so long, or so full of near hashes, that a scan costs less. What it
-// spends before it gives up is bounded to about half a scan.
+// spends before it gives up is at most about half a scan.
 func (r *ranges) searchTables(s *scratch, query *key, threshold int) bool {
 	if r.tables == nil {
 		return false
 	}
-	p, ok := planFor(r.tables.chunks, threshold)
-	budget := r.n * 1000
-	if !ok || p.lists*r.costs.list > budget {
+	t := r.tables
+	p, ok := planFor(t.chunks, threshold)
+	budget := r.n * 1000 / 2
+	if !ok || p.lists*r.costs.bucket > budget {
 		return false
 	}
-	postings := r.gather(s, &p, query)
-	if len(s.spans)*r.costs.list+postings*r.costs.posting > budget/2 {
+	postings, survivors := s.gather(t, &p, query)
+	cost := p.lists*r.costs.bucket + len(s.spans)*r.costs.list + postings*r.costs.posting + survivors*r.costs.survivor
+	if cost > budget {
 		return false
 	}
 
 	// A cluster around the query shows in the first tables: what they may spend on survivors grows table by table.
 	s.hits, s.count = s.hits[:0], 0
-	verified, allowance := 0, budget/r.costs.survivor/2
-	t := r.tables
+	verified, allowance := 0, budget/r.costs.survivor
 	for lists := s.spans; len(lists) > 0; {
 		batch := lists[:min(touchAhead, len(lists))]
 		lists = lists[len(batch):]
 		s.touch(t, batch)
 		for _, list := range batch {
 			s.filter(t, list, query)
-			if s.count > maxSpan {
-				verified += s.count
-				if verified*t.chunks > allowance*(int(list.table)+1) {
-					return false
-				}
-				r.verify(s, &p, query, threshold)
+			if s.count <= maxSpan {
+				continue
 			}
+			verified += s.count
+			if verified*t.chunks > allowance*(int(list.table)+1) {
+				return false
+			}
+			r.verify(s, &p, query, threshold)
 		}
 	}
 	if verified+s.count > allowance {
@@ -136,15 +130,16 @@ func (r *ranges) searchTables(s *scratch, query *key, threshold int) bool {
 }
 
 // gather sets s.spans to the lists that the plan looks at, none longer than maxSpan, and returns the number of their
-// postings.
-func (r *ranges) gather(s *scratch, p *plan, query *key) (postings int) {
+// postings, and of those that would pass the filter if next chunks were uniform.
+func (s *scratch) gather(t *tables, p *plan, query *key) (postings, survivors int) {
 	s.spans = s.spans[:0]
-	for table := range r.tables.chunks {
+	for table := range t.chunks {
 		radius := p.radius[table]
 		if radius < 0 {
 			continue
 		}
-		bounds, value := r.tables.bounds(table), query.chunk(table)
+		bounds, value := t.bounds(table), query.chunk(table)
+		inTable := postings
 		for _, flip := range flips[:ball[radius]] {
 			bucket := int(value ^ flip)
 			first, end := bounds[bucket], bounds[bucket+1]
@@ -161,8 +156,10 @@ func (r *ranges) gather(s *scratch, p *plan, query *key) (postings int) {
 			}
 			s.spans = append(s.spans, list)
 		}
+		// Most of a ball's buckets, and so of the postings, are those at its radius.
+		survivors += (postings - inTable) * within[p.pair[table]-radius] / buckets
 	}
-	return postings
+	return postings, survivors
 }
 
 // touchAhead is the number of lists whose cache lines are fetched together. The reads of touch do not wait for each
@@ -260,34 +257,6 @@ func (r *ranges) verify64(s *scratch, p *plan, query *key, threshold int) {
 			continue
 		}
 		if distances := chunkDistances(&difference); p.first(&distances, int(survivor>>32)) {
-			s.hits = append(s.hits, uint64(distance)<<32|uint64(id))
-		}
-	}
-}
-
-// scanAll fills s.hits by comparing every record: the reference that searchTables has to equal.
-func (r *ranges) scanAll(s *scratch, query *key, threshold int) {
-	s.hits = s.hits[:0]
-	if r.headWords == 1 {
-		q := query[0]
-		for id, word := range r.head {
-			if distance := bits.OnesCount64(word ^ q); distance <= threshold {
-				s.hits = append(s.hits, uint64(distance)<<32|uint64(id))
-			}
-		}
-		return
-	}
-	q0, q1 := query[0], query[1]
-	head := r.head
-	for id := 0; len(head) >= 2; id++ {
-		distance := bits.OnesCount64(head[0]^q0) + bits.OnesCount64(head[1]^q1)
-		head = head[2:]
-		if distance > threshold {
-			continue
-		}
-		tail := r.tail[2*id : 2*id+2]
-		distance += bits.OnesCount64(tail[0]^query[2]) + bits.OnesCount64(tail[1]^query[3])
-		if distance <= threshold {
 			s.hits = append(s.hits, uint64(distance)<<32|uint64(id))
 		}
 	}
