@@ -382,7 +382,8 @@ func TestBounds(t *testing.T) {
 
 func TestTallies(t *testing.T) {
 	demo := hashmatch.Match{List: "demo"}
-	allow := hashmatch.Match{List: "mine"}
+	overruled := hashmatch.Match{List: "demo", Action: hashmatch.Allow}
+	allow := &hashmatch.Match{List: "mine", Action: hashmatch.Allow}
 	cases := []struct {
 		name                string
 		verdict             hashmatch.Verdict
@@ -392,8 +393,9 @@ func TestTallies(t *testing.T) {
 		{"clean", hashmatch.Verdict{Action: hashmatch.Allow}, false, false, nil},
 		{"match", hashmatch.Verdict{Matches: []hashmatch.Match{demo}}, true, false, nil},
 		{"omitted", hashmatch.Verdict{MatchesOmitted: 3}, true, false, nil},
-		{"allow list", hashmatch.Verdict{Matches: []hashmatch.Match{allow}, AllowedBy: &allow}, false, false, nil},
-		{"allow list and match", hashmatch.Verdict{Matches: []hashmatch.Match{allow, demo}, AllowedBy: &allow}, true, false, nil},
+		{"suspended", hashmatch.Verdict{Matches: []hashmatch.Match{overruled}}, true, false, nil},
+		{"overruled", hashmatch.Verdict{Matches: []hashmatch.Match{overruled}, AllowedBy: allow}, false, false, nil},
+		{"one of two overruled", hashmatch.Verdict{Matches: []hashmatch.Match{overruled, demo}, AllowedBy: allow}, true, false, nil},
 		{"not an image", hashmatch.Verdict{Failures: []hashmatch.Failure{{Code: hashmatch.NotImage}}}, false, false,
 			[]hashmatch.FailureCode{hashmatch.NotImage}},
 		{"twice corrupt", hashmatch.Verdict{Failures: []hashmatch.Failure{{Code: hashmatch.Truncated}, {Code: hashmatch.Corrupt}, {Code: hashmatch.Truncated}}},

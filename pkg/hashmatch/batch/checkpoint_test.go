@@ -543,3 +543,63 @@ func (n madeUp) Files(_ context.Context, yield func(File) error) error {
 	}
 	return nil
 }
+
+// BenchmarkLoad opens a checkpoint of 1,000,000 files.
+func BenchmarkLoad(b *testing.B) {
+	const n = 1_000_000
+	path := b.TempDir() + "/checkpoint"
+	c, err := OpenCheckpoint(path, testTerms, Same)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range n {
+		key := fmt.Appendf(nil, "/data/uploads/2026/%03d/%08d.jpg", i%365, i)
+		if err := c.add(fileRecord{key: key, stamp: Stamp{123456, 1790000000000000000 + int64(i)}, output: int64(i) * 300}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := c.commit(); err != nil {
+		b.Fatal(err)
+	}
+	c.Close()
+	b.ReportMetric(float64(size(path))/n, "disk-B/file")
+	for b.Loop() {
+		c, err := OpenCheckpoint(path, testTerms, Same)
+		if err != nil || len(c.done) != n {
+			b.Fatal(len(c.done), err)
+		}
+		b.ReportMetric(float64(16*cap(c.done))/n, "memory-B/file")
+		c.Close()
+	}
+}
+
+// BenchmarkRun scans files of a few bytes with a scanner that only reads: what a file costs beside its scan.
+func BenchmarkRun(b *testing.B) {
+	dir := tree(b, 10_000)
+	for _, checkpointed := range []bool{false, true} {
+		b.Run(fmt.Sprintf("checkpoint=%t", checkpointed), func(b *testing.B) {
+			state := b.TempDir()
+			for b.Loop() {
+				config := Config{Source: Paths(dir), Scanner: &readScanner{}, Surface: testSurface}
+				o, err := OpenOutput(state+"/out", 0)
+				if err != nil {
+					b.Fatal(err)
+				}
+				config.Results = JSON(o)
+				if checkpointed {
+					if config.Checkpoint, err = OpenCheckpoint(state+"/checkpoint", testTerms, Same); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if s, err := Run(b.Context(), config); err != nil || s.Files != 10_000 {
+					b.Fatal(s, err)
+				}
+				if checkpointed {
+					config.Checkpoint.Close()
+				}
+				o.Close()
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/10_000, "µs/file")
+		})
+	}
+}

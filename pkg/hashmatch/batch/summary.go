@@ -23,7 +23,8 @@ type Summary struct {
 	Allowed int64
 	Held    int64
 	Blocked int64
-	Matched int64 // files with a match that counts; one that an allow-list entry of a list stands for is none
+	// Matched counts the files with a match, of a suspended entry too, but not one that an allow-list entry overruled.
+	Matched int64
 	// NotScanned counts the files that could not be scanned in full: those with a failure other than NotImage, which
 	// is an answer, and those that no list was in force for (NotReady).
 	NotScanned  int64
@@ -66,7 +67,8 @@ func matched(v hashmatch.Verdict) bool {
 		return true
 	}
 	for _, m := range v.Matches {
-		if v.AllowedBy == nil || m.List != v.AllowedBy.List {
+		overruled := v.AllowedBy != nil && m.Action == hashmatch.Allow
+		if !overruled {
 			return true
 		}
 	}
