@@ -163,3 +163,69 @@ func BenchmarkRange(b *testing.B) {
 		})
 	})
 }
+
+// BenchmarkBuild builds an index of PDQ hashes; making the hashes is a part of it.
+func BenchmarkBuild(b *testing.B) {
+	sizes(b, hashmatch.PDQ, func(b *testing.B, m madeList) {
+		var x *Index
+		for b.Loop() {
+			var err error
+			if x, err = Build(context.Background(), m.signatures(), Options{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/build")
+		b.ReportMetric(float64(x.Bytes())/float64(m.n), "B/entry")
+	})
+}
+
+// BenchmarkRange64 searches hashes of 64 bits at the default threshold and at the highest that is asked for.
+func BenchmarkRange64(b *testing.B) {
+	sizes(b, hashmatch.PHash, func(b *testing.B, m madeList) {
+		x := m.index(b)
+		random := rand.New(rand.NewPCG(3, 4))
+		query := func(int) hashmatch.Hash { return randomHash(random, m.kind) }
+		for _, threshold := range []int{6, 8, 10} {
+			b.Run(fmt.Sprintf("threshold%d", threshold), func(b *testing.B) {
+				measure(b, x, query, func(dst []Hit, h hashmatch.Hash) []Hit { return x.Search(dst, h, threshold) })
+			})
+		}
+		b.Run("scan", func(b *testing.B) {
+			measure(b, x, query, func(dst []Hit, h hashmatch.Hash) []Hit { return x.Scan(dst, h, 6) })
+		})
+	})
+}
+
+// BenchmarkDigest looks SHA-256 digests up, of which one in two is listed.
+func BenchmarkDigest(b *testing.B) {
+	sizes(b, hashmatch.SHA256, func(b *testing.B, m madeList) {
+		x := m.index(b)
+		random := rand.New(rand.NewPCG(3, 4))
+		var listed []hashmatch.Hash
+		for h := range m.signatures() {
+			if listed = append(listed, h); len(listed) == 1024 {
+				break
+			}
+		}
+		measure(b, x, func(i int) hashmatch.Hash {
+			if i%2 == 0 {
+				return listed[i]
+			}
+			return randomHash(random, m.kind)
+		}, func(dst []Hit, h hashmatch.Hash) []Hit { return x.Search(dst, h, 0) })
+	})
+}
+
+// BenchmarkHigherThresholds searches PDQ hashes where the radius of the probes grows, up to where a scan takes over.
+func BenchmarkHigherThresholds(b *testing.B) {
+	sizes(b, hashmatch.PDQ, func(b *testing.B, m madeList) {
+		x := m.index(b)
+		random := rand.New(rand.NewPCG(3, 4))
+		for _, threshold := range []int{15, 40, 47, 63} {
+			b.Run(fmt.Sprint(threshold), func(b *testing.B) {
+				measure(b, x, func(int) hashmatch.Hash { return randomHash(random, m.kind) },
+					func(dst []Hit, h hashmatch.Hash) []Hit { return x.Search(dst, h, threshold) })
+			})
+		}
+	})
+}

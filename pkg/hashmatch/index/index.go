@@ -16,9 +16,10 @@ type Options struct {
 	// Workers is the number of goroutines that Build sorts with; 0 means runtime.GOMAXPROCS.
 	Workers int
 
-	// Tests set these to send every search through the tables.
+	// Tests set these to send every search through the tables, of either form.
 	tablesFrom int    // build tables from that many distinct hashes; 0 means tablesFrom below
 	costs      *costs // nil means the measured ones
+	idWidth    int    // 0 means what the number of hashes needs
 }
 
 // tablesFrom is the number of distinct hashes of a perceptual kind from which tables are built. Below, a scan takes
@@ -99,7 +100,7 @@ func collect(ctx context.Context, signatures iter.Seq2[hashmatch.Hash, uint32]) 
 			return nil, fmt.Errorf("entry %d: %s hash with more than %d bits", ordinal, h.Kind, h.Kind.Bits())
 		}
 		s := &stages[h.Kind]
-		if s.n == math.MaxUint32 {
+		if uint64(s.n) == math.MaxUint32 {
 			return nil, fmt.Errorf("entry %d: more than %d %s hashes", ordinal, s.n, h.Kind)
 		}
 		s.add(toKey(&h), ordinal)
@@ -125,8 +126,12 @@ func newSearcher(ctx context.Context, kind hashmatch.Kind, r records, workers in
 	if r.n < from {
 		return s, nil
 	}
+	width := idWidth(r.n)
+	if options.idWidth > 0 {
+		width = options.idWidth
+	}
 	var err error
-	s.tables, err = newTables(ctx, &s.records, workers)
+	s.tables, err = newTables(ctx, &s.records, width, workers)
 	return s, err
 }
 

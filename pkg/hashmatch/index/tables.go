@@ -3,7 +3,6 @@ package index
 import (
 	"context"
 	"encoding/binary"
-	"math/bits"
 )
 
 // chunkBits is the length of a chunk; a table has a bucket for each of its values.
@@ -32,12 +31,17 @@ const (
 	idPadding   = 1
 )
 
-// newTables builds every table of r, that many at a time.
-func newTables(ctx context.Context, r *records, workers int) (*tables, error) {
-	t := &tables{chunks: 4 * (r.headWords + r.tailWords), n: r.n, width: 3}
-	if bits.Len(uint(max(r.n-1, 0))) > 24 {
-		t.width = 4
+// idWidth returns the bytes that an ID of n records takes.
+func idWidth(n int) int {
+	if n <= 1<<24 {
+		return 3
 	}
+	return 4
+}
+
+// newTables builds every table of r, that many at a time.
+func newTables(ctx context.Context, r *records, width, workers int) (*tables, error) {
+	t := &tables{chunks: 4 * (r.headWords + r.tailWords), n: r.n, width: width}
 	t.offsets = alloc[uint32](t.chunks * (buckets + 1))
 	t.next = alloc[byte](2*t.chunks*t.n + nextPadding)
 	t.ids = alloc[byte](t.width*t.chunks*t.n + idPadding)
