@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const limitsData = true
+
 // limit bounds what this process may take: its data, and no core dump, no file written, no new privileges.
 func limit(memory int64) error {
 	for resource, value := range map[int]uint64{

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -80,13 +81,17 @@ func readRequest(r *bufio.Reader) (request, error) {
 	number := func(i int) int64 { return int64(binary.BigEndian.Uint64(body[n+8*i:])) }
 	q.limits = media.Limits{MaxPixels: number(0), MaxSide: int(number(1)), MaxFrames: int(number(2)),
 		MaxTotalPixels: number(3), MaxScans: int(number(4))}
-	if size := number(5); size < 0 || size > maxContent {
+	size := number(5)
+	if size < 0 || size > maxContent {
 		return q, errProtocol
-	} else {
-		q.content = make([]byte, size)
 	}
-	_, err := io.ReadFull(r, q.content)
-	return q, err
+	var content bytes.Buffer // grows with what comes, not with what was announced
+	content.Grow(int(min(size, 1<<20)) + bytes.MinRead)
+	if n, err := content.ReadFrom(io.LimitReader(r, size)); err != nil || n < size {
+		return q, errors.Join(io.ErrUnexpectedEOF, err)
+	}
+	q.content = content.Bytes()
+	return q, nil
 }
 
 // planes returns the planes of a picture of one of the four kinds, with their rows' lengths and strides.
