@@ -139,3 +139,31 @@ func TestGivesUp(t *testing.T) {
 		}
 	}
 }
+
+// TestGivesUpOnSurvivors wants clusters noticed that are too small to lengthen the lists much: at the end where all of
+// it fits into one batch of survivors, and else before the first batch is compared.
+func TestGivesUpOnSurvivors(t *testing.T) {
+	const n = 100_000 // may have 2,000 survivors
+	for _, size := range []int{20, 350, 1500} {
+		random := rand.New(rand.NewPCG(17, 17))
+		query := randomHash(random, hashmatch.PDQ)
+		hashes := make([]hashmatch.Hash, n)
+		for i := range hashes {
+			if hashes[i] = randomHash(random, hashmatch.PDQ); i < size {
+				hashes[i] = flip(random, query, clusterRadius)
+			}
+		}
+		list := number(hashes)
+		x := build(t, list, Options{})
+		r, k, s := x.parts[hashmatch.PDQ].(*ranges), toKey(&query), new(scratch)
+		if r.searchTables(s, &k, 31) != (size == 20) {
+			t.Errorf("cluster of %d: searched by tables is %v", size, size != 20)
+		}
+		if size == 1500 && len(s.hits) > 0 {
+			t.Errorf("cluster of %d: %d were compared before giving up", size, len(s.hits))
+		}
+		if check(t, x, list, query, 31) != size {
+			t.Errorf("cluster of %d: not all found", size)
+		}
+	}
+}
