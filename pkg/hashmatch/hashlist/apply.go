@@ -55,7 +55,8 @@ func (s *Summary) add(other Summary) {
 
 // Apply returns the list after changes, in their order, at the time now; which record of a key wins is said in the
 // package documentation. It is all or nothing: a change that Validate refuses is an error. Its cost is that of the
-// buckets that it touches; all others are shared with l.
+// buckets that it touches; all others are shared with l. Info stays, but for Created if the revision is another one:
+// after a successful sync, call WithSynced.
 func (l *List) Apply(changes []Change, now time.Time) (*List, Summary, error) {
 	touched := make(map[int][]int)
 	digests := make([]keyDigest, len(changes))

@@ -2,6 +2,7 @@ package hashlist
 
 import (
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -221,4 +222,29 @@ func TestApplyInAnyOrder(t *testing.T) {
 			t.Fatal(cmp.Diff(contents(one), contents(two)))
 		}
 	})
+}
+
+// A List is read while others are made of it; the race detector looks on.
+func TestConcurrentUse(t *testing.T) {
+	l := mustNew(t, slices.Collect(benchEntries(500, true))...)
+	want := l.Revision()
+	var users sync.WaitGroup
+	for u := range 4 {
+		users.Go(func() {
+			for i := range 20 {
+				ordinal := uint32(u*100 + i)
+				if found, ok := l.Find(l.Key(ordinal)); !ok || found != ordinal {
+					t.Errorf("entry %d is not found", ordinal)
+				}
+				next, summary, err := l.Apply([]Change{{Withdraw, l.Entry(ordinal)}}, day)
+				if err != nil || summary.Withdrawn != 1 || next.Status(ordinal) != hashmatch.Withdrawn {
+					t.Errorf("%+v %v", summary, err)
+				}
+			}
+		})
+	}
+	users.Wait()
+	if l.Revision() != want || l.StatusCounts()[hashmatch.Active] != 500 {
+		t.Error("the list has changed")
+	}
 }
