@@ -4,8 +4,12 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"example.org/hashmatch/pkg/hashmatch/media/isolated"
 )
 
 func newVersion() *cobra.Command {
@@ -23,8 +27,11 @@ func newVersion() *cobra.Command {
 					}
 				}
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "hashmatch %s (commit %s, %s %s/%s)\n", version, commit,
-				runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			formats := append([]string{"jpeg", "png", "apng", "gif", "bmp"}, slices.DeleteFunc(isolated.Formats(), func(f string) bool {
+				return f == "jpeg"
+			})...)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "hashmatch %s (commit %s, %s %s/%s)\ndecodes %s\n", version, commit,
+				runtime.Version(), runtime.GOOS, runtime.GOARCH, strings.Join(formats, ", "))
 			return err
 		},
 	}
