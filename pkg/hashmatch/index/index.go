@@ -54,7 +54,7 @@ type searcher interface {
 // It refuses an all-zero hash (it stands for a flat picture, and every other flat picture would match), one of no
 // valid kind and one with bits beyond its length, naming the ordinal. It stops with ctx's error when ctx is done.
 //
-// While it runs it takes up to 80 bytes an entry beside what the index takes in the end.
+// While it runs it takes up to 80 bytes an entry beside the records, and 8 a worker while it fills the tables.
 func Build(ctx context.Context, signatures iter.Seq2[hashmatch.Hash, uint32], options Options) (*Index, error) {
 	workers := options.Workers
 	if workers <= 0 {

@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"encoding/binary"
+	"sync"
 )
 
 // chunkBits is the length of a chunk; a table has a bucket for each of its values.
@@ -45,7 +46,15 @@ func newTables(ctx context.Context, r *records, width, workers int) (*tables, er
 	t.offsets = alloc[uint32](t.chunks * (buckets + 1))
 	t.next = alloc[byte](2*t.chunks*t.n + nextPadding)
 	t.ids = alloc[byte](t.width*t.chunks*t.n + idPadding)
-	err := parallel(ctx, workers, t.chunks, func(table int) { t.fill(table, r) })
+	sorting := sync.Pool{New: func() any {
+		memory := alloc[uint64](t.n)
+		return &memory
+	}}
+	err := parallel(ctx, workers, t.chunks, func(table int) {
+		memory := sorting.Get().(*[]uint64)
+		t.fill(table, r, *memory)
+		sorting.Put(memory)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +72,10 @@ func (r *records) column(chunk int) (words []uint64, stride int, shift uint) {
 	return words[word:], stride, uint(48 - 16*(chunk%4))
 }
 
-// fill sorts the records into a table by counting. IDs ascend within a bucket.
-func (t *tables) fill(table int, r *records) {
+// fill sorts the records into a table by counting. IDs ascend within a bucket. Writing each posting straight to one of
+// 65,536 places misses every cache: postings go to one of 256 runs first, and a run's buckets then fit into one.
+// sorting is memory for n postings.
+func (t *tables) fill(table int, r *records, sorting []uint64) {
 	if t.n == 0 {
 		return
 	}
@@ -78,18 +89,29 @@ func (t *tables) fill(table int, r *records) {
 		offsets[bucket+1] += offsets[bucket]
 	}
 
+	var run [buckets >> 8]uint32
+	for i := range run {
+		run[i] = offsets[i<<8]
+	}
+	for id := range t.n {
+		value, next := uint16(words[id*stride]>>shift), uint16(nextWords[id*nextStride]>>nextShift)
+		at := run[value>>8]
+		run[value>>8]++
+		sorting[at] = uint64(value)<<48 | uint64(next)<<32 | uint64(uint32(id))
+	}
+
 	cursor := make([]uint32, buckets)
 	copy(cursor, offsets)
 	next, ids := t.postings(table)
-	for id := range t.n {
-		bucket := uint16(words[id*stride] >> shift)
+	for _, posting := range sorting {
+		bucket := posting >> 48
 		at := int(cursor[bucket])
 		cursor[bucket]++
-		binary.LittleEndian.PutUint16(next[2*at:], uint16(nextWords[id*nextStride]>>nextShift))
+		binary.LittleEndian.PutUint16(next[2*at:], uint16(posting>>32))
 		b := ids[at*t.width : (at+1)*t.width]
-		b[0], b[1], b[2] = byte(id), byte(id>>8), byte(id>>16)
+		b[0], b[1], b[2] = byte(posting), byte(posting>>8), byte(posting>>16)
 		if t.width == 4 {
-			b[3] = byte(id >> 24)
+			b[3] = byte(posting >> 24)
 		}
 	}
 }
