@@ -215,11 +215,10 @@ func TestLoadListsIsAllOrNothing(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add([]byte(Doc()))
 	f.Add([]byte("surfaces:\n  - {name: s, visibility: public, encrypted: false, not_image: hold}\n"))
 	f.Add([]byte("limits: {max_bytes: 1KiB, timeout: 1s}\nfailures: {corrupt: allow}\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if len(text) > 1<<14 {
+		if len(text) > 1<<12 {
 			return
 		}
 		c, err := Parse(text)
