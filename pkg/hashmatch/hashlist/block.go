@@ -329,5 +329,5 @@ func (s *segment) count() {
 	h.Sum(s.digest[:0])
 }
 
-// sortDrafts orders drafts by key; drafts of one key keep their order.
-func sortDrafts(drafts []draft) { slices.SortStableFunc(drafts, compareDrafts) }
+// sortDrafts orders drafts by key, drafts of one key in any way.
+func sortDrafts(drafts []draft) { slices.SortFunc(drafts, compareDrafts) }

@@ -30,7 +30,7 @@ func New(entries iter.Seq[hashmatch.Entry]) (*List, error) {
 // classification in the order of the alphabet; the earliest Added that is stated and the latest Synced. So the order
 // in which entries are added does not matter.
 //
-// While it collects, it holds the entries in about 40 bytes each more than the List will.
+// Making a List takes about three times its memory at the peak: 10 million PDQ entries, 550 MB, took 1.7 GB.
 type Builder struct {
 	pending [buckets][]byte
 	scratch struct{ descriptor, content []byte }
