@@ -50,6 +50,13 @@ func Main(stdin io.Reader, stdout io.Writer) int {
 }
 
 func answer(out *bufio.Writer, q request) error {
+	isolated.Warm(q.format)
+	if _, err := out.Write([]byte{tagWarm}); err != nil {
+		return err
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
 	var sending error
 	failures := isolated.Decode(context.Background(), q.format, q.content, q.limits, func(p media.Picture) error {
 		sending = writePicture(out, p)

@@ -24,6 +24,9 @@ const (
 	DefaultDeadline = 10 * time.Second
 	// filesPerChild is after how many files a child is replaced, so that whatever a decoder leaks is given back.
 	filesPerChild = 1000
+	// warmLimit is how long a child may prepare a decoder. A WebAssembly decoder is compiled in about a second, and in
+	// many on a machine that is busy: a child that was killed at a file's deadline would never come to decode.
+	warmLimit = time.Minute
 )
 
 // Config says how children are started and bounded.
@@ -92,7 +95,12 @@ func (p *Pool) Decode(ctx context.Context, format string, content []byte, limits
 		return []hashmatch.Failure{{Code: hashmatch.TimedOut, Detail: format + ": waiting for a decoder"}}
 	case c = <-p.free:
 	}
-	defer func() { p.free <- c }()
+	busy := false // the child goes on without us
+	defer func() {
+		if !busy {
+			p.free <- c
+		}
+	}()
 
 	q := request{format: format, limits: limits.WithDefaults(), content: content}
 	for {
@@ -112,6 +120,11 @@ func (p *Pool) Decode(ctx context.Context, format string, content []byte, limits
 			}
 			return failures
 		}
+		if errors.Is(err, errWarming) {
+			busy = true
+			go p.finishWarming(c, q)
+			return []hashmatch.Failure{{Code: hashmatch.TimedOut, Detail: format + ": the decoder was not ready in time"}}
+		}
 		died := c.kill()
 		c = nil
 		var refused *refusedError
@@ -129,6 +142,36 @@ func (p *Pool) Decode(ctx context.Context, format string, content []byte, limits
 	}
 }
 
+// finishWarming lets a child that a file did not wait for get ready, drops what it makes of that file, and gives it
+// free.
+func (p *Pool) finishWarming(c *child, q request) {
+	ctx, cancel := context.WithTimeout(context.Background(), warmLimit)
+	defer cancel()
+	go func() {
+		select {
+		case <-p.closed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	ready := false
+	select {
+	case err := <-c.warming:
+		if err == nil {
+			ctx, cancel := context.WithTimeout(ctx, p.config.Deadline)
+			defer cancel()
+			_, _, err = c.receive(ctx, q, func(media.Picture) error { return nil })
+		}
+		ready = err == nil
+	case <-ctx.Done():
+	}
+	if !ready {
+		c.kill()
+		c = nil
+	}
+	p.free <- c
+}
+
 // child is one process.
 type child struct {
 	cmd    *exec.Cmd
@@ -137,6 +180,8 @@ type child struct {
 	stderr head
 	buffer []byte // the pixels of the picture that was read last
 	files  int
+
+	warming chan error // gives nil once the decoder for the present file is ready
 }
 
 func (p *Pool) start() (*child, error) {
@@ -166,17 +211,47 @@ func (p *Pool) start() (*child, error) {
 // refusedError is an error of the receiver of a picture.
 type refusedError struct{ error }
 
-// decode has the child decode one file. answered says that it began to answer. After an error the child is of no use.
+// errWarming says that ctx was done before the decoder was ready.
+var errWarming = errors.New("the decoder is not ready yet")
+
+// decode has the child decode one file. answered says that it began to answer. After an error other than errWarming
+// the child is of no use.
 func (c *child) decode(ctx context.Context, q request, yield func(media.Picture) error) (failures []hashmatch.Failure, answered bool, err error) {
 	stop := context.AfterFunc(ctx, func() { _ = c.cmd.Process.Kill() })
-	defer stop()
-	if err := writeRequest(c.stdin, q); err != nil {
+	err = writeRequest(c.stdin, q) // here, not beside: the content is the caller's once this call is over
+	if !stop() {
+		err = ctx.Err()
+	}
+	if err != nil {
 		return nil, false, err
 	}
+	c.warming = make(chan error, 1)
+	go func() {
+		tag, err := c.stdout.ReadByte()
+		if err == nil && tag != tagWarm {
+			err = errProtocol
+		}
+		c.warming <- err
+	}()
+	select {
+	case err := <-c.warming:
+		if err != nil {
+			return nil, false, err
+		}
+	case <-ctx.Done():
+		return nil, false, errWarming
+	}
+	return c.receive(ctx, q, yield)
+}
+
+// receive takes the child's answer, and kills it if ctx is done before that is complete.
+func (c *child) receive(ctx context.Context, q request, yield func(media.Picture) error) (failures []hashmatch.Failure, answered bool, err error) {
+	stop := context.AfterFunc(ctx, func() { _ = c.cmd.Process.Kill() })
+	defer stop()
 	for pictures := 0; ; pictures++ {
 		tag, err := c.stdout.ReadByte()
 		if err != nil {
-			return nil, pictures > 0, err
+			return nil, true, err
 		}
 		switch tag {
 		case tagFailures:

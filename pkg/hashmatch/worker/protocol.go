@@ -17,13 +17,14 @@ import (
 // The protocol. Parent and child are the same program, so there is one version of it, and its magic says which.
 //
 //	request:  magic, format (1 byte of length), 5 limits (8 bytes each), length of the content (8 bytes), content
-//	answer:   any number of pictures, then the failures
+//	answer:   'W' once the format's decoder is ready, any number of pictures, then the failures
 //	picture:  'P', kind, chroma ratio (1 byte each), width, height (4 bytes each), time (8 bytes), planes without gaps
 //	failures: 'F', number (1 byte); each: code (1 byte of length), detail (2 bytes of length)
 //
 // Numbers are big-endian.
 const (
 	magic         = "HMW1"
+	tagWarm       = 'W'
 	tagPicture    = 'P'
 	tagFailures   = 'F'
 	maxContent    = 4 << 30

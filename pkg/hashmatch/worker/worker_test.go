@@ -46,6 +46,9 @@ func TestMain(m *testing.M) {
 				os.Exit(0)
 			}
 		}
+	case "slow to warm": // then decodes as it should
+		time.Sleep(time.Second)
+		os.Exit(Main(os.Stdin, os.Stdout))
 	case "hang":
 		mustRead()
 		time.Sleep(time.Hour)
@@ -81,6 +84,7 @@ func mustRead() {
 	if _, err := readRequest(bufio.NewReader(os.Stdin)); err != nil {
 		os.Exit(1)
 	}
+	_, _ = os.Stdout.Write([]byte{tagWarm})
 }
 
 func testPool(t testing.TB, how string, change func(*Config)) *Pool {
@@ -231,6 +235,23 @@ func TestContextStopsTheChild(t *testing.T) {
 	}
 }
 
+// A child that is not ready at a file's deadline is not killed for it: else none would ever be ready.
+func TestADecoderThatIsSlowToWarmComesToDecode(t *testing.T) {
+	p := testPool(t, "slow to warm", func(c *Config) { c.Deadline = 300 * time.Millisecond })
+	content, want := tiffFile(t, 4, 4, 0)
+	if _, _, failures := decodeGray(p, t.Context(), content); len(failures) != 1 || failures[0].Code != hashmatch.TimedOut || !strings.Contains(failures[0].Detail, "not ready") {
+		t.Fatalf("failures %v", failures)
+	}
+	c := <-p.free // given back when it is ready
+	if c == nil {
+		t.Fatal("it was killed")
+	}
+	p.free <- c
+	if pix, _, failures := decodeGray(p, t.Context(), content); len(failures) != 0 || !bytes.Equal(pix, want.Pix) {
+		t.Errorf("failures %v", failures)
+	}
+}
+
 func TestAReceiverThatRefusesEndsTheFile(t *testing.T) {
 	p := testPool(t, "decode", nil)
 	content, want := tiffFile(t, 40, 30, 1)
@@ -336,12 +357,13 @@ func TestProtocolRoundTrip(t *testing.T) {
 func FuzzAnswer(f *testing.F) {
 	var b bytes.Buffer
 	out := bufio.NewWriter(&b)
+	b.WriteByte(tagWarm)
 	for _, img := range []image.Image{image.NewGray(image.Rect(0, 0, 3, 2)), image.NewYCbCr(image.Rect(0, 0, 5, 5), image.YCbCrSubsampleRatio420), image.NewNRGBA(image.Rect(0, 0, 2, 2))} {
 		_ = writePicture(out, media.Picture{Image: img})
 	}
 	_ = writeFailures(out, []hashmatch.Failure{{Code: hashmatch.Corrupt, Detail: "x"}})
 	f.Add(b.Bytes())
-	f.Add([]byte{tagPicture, kindYCbCr, 9, 0, 0, 0, 1, 0, 0, 0, 1})
+	f.Add([]byte{tagWarm, tagPicture, kindYCbCr, 9, 0, 0, 0, 1, 0, 0, 0, 1})
 	limits := media.Limits{MaxPixels: 1 << 16, MaxSide: 1 << 10, MaxFrames: 8}.WithDefaults()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := &child{stdin: nopCloser{io.Discard}, stdout: bufio.NewReader(bytes.NewReader(data))}
