@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 
 	"example.org/hashmatch/pkg/hashmatch"
@@ -142,8 +143,8 @@ func (k *checker) rules(path, name string, r Rules, defaults *Rules) {
 	k.actions(path+".actions", name, stated)
 	for _, label := range slices.Sorted(maps.Keys(r.Labels)) {
 		if defaults != nil {
-			if _, ok := defaults.Labels[label]; ok {
-				continue // warned of there, or replaced on purpose
+			if of, ok := defaults.Labels[label]; ok && reflect.DeepEqual(of, r.Labels[label]) {
+				continue // warned of there
 			}
 		}
 		at := path + ".labels." + label
