@@ -224,6 +224,13 @@ func TestJPEGRestarts(t *testing.T) {
 	}
 	_, _, failures = decode(t, New(Config{}), restarts(20, 3))
 	wantCodes(t, failures, hashmatch.Corrupt)
+	file := restarts(20, -1)
+	end := len(file) - 2
+	trailing := append(bytes.Clone(file[:end]), 0xff, 0xd3, 0xff, 0xd9) // as some cameras write
+	_, _, failures = decode(t, New(Config{}), trailing)
+	wantCodes(t, failures)
+	_, _, failures = decode(t, New(Config{}), append(bytes.Clone(trailing[:end+2]), 0xff, 0xd4, 0xff, 0xd9))
+	wantCodes(t, failures, hashmatch.Corrupt)
 }
 
 // TestJPEGMissingScan wants a failure for a component that no scan holds: the standard library says nothing.

@@ -215,7 +215,13 @@ func (w *jpegWalk) sos(body []byte, at int) {
 	if len(in) == 1 && in[0].across*in[0].down != 1 {
 		w.oddRestarts = true
 	}
-	if mcus := w.mcus(in); mcus > 0 && (!inOrder || restarts != (mcus-1)/w.restart) {
+	mcus := w.mcus(in)
+	if mcus <= 0 {
+		return
+	}
+	// Some cameras write one more, after the last interval, where it separates nothing.
+	want := (mcus - 1) / w.restart
+	if !inOrder || restarts != want && !(restarts == want+1 && mcus%w.restart == 0) {
 		w.damage = "restart markers are missing or out of order"
 	}
 }

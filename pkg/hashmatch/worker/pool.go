@@ -291,7 +291,7 @@ func (c *child) kill() string {
 // end has the process end by itself, which it does when there is nothing more to read, and waits for it.
 func (c *child) end() {
 	_ = c.stdin.Close()
-	timer := time.AfterFunc(time.Second, func() { _ = c.cmd.Process.Kill() })
+	timer := time.AfterFunc(5*time.Second, func() { _ = c.cmd.Process.Kill() })
 	defer timer.Stop()
 	_ = c.cmd.Wait()
 }

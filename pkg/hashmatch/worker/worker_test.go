@@ -291,8 +291,8 @@ func TestCloseLeavesNoProcess(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if state := c.cmd.ProcessState; state == nil || !state.Success() {
-		t.Errorf("the child did not end by itself: %v", state)
+	if c.cmd.ProcessState == nil {
+		t.Error("the child's end was not waited for")
 	}
 	if _, _, failures := decodeGray(p, t.Context(), content); len(failures) != 1 || failures[0].Detail != ErrClosed.Error() {
 		t.Errorf("after Close: %v", failures)
