@@ -1,0 +1,6 @@
+//go:build race
+
+package media
+
+// raceDetector makes decoding ten times slower.
+const raceDetector = true
