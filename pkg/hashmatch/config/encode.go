@@ -125,8 +125,11 @@ func (e *encoder) sequence(depth int, path, key string, v reflect.Value) {
 		indent := strings.Repeat("  ", depth+2)
 		dashed := false
 		for line := range strings.Lines(item.text.String()) {
-			if rest := strings.TrimPrefix(line, indent); !dashed && !strings.HasPrefix(rest, "#") {
-				line, dashed = indent[2:]+"- "+rest, true
+			if rest := strings.TrimPrefix(line, indent); !dashed { // the first key's comment stands where its dash does
+				if dashed = !strings.HasPrefix(rest, "#"); dashed {
+					rest = "- " + rest
+				}
+				line = indent[2:] + rest
 			}
 			e.text.WriteString(line)
 		}

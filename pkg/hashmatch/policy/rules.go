@@ -68,8 +68,8 @@ type Surface struct {
 	Dihedral *hashmatch.KindSet
 }
 
-// DefaultQualityFloor is the quality below which PDQ's authors advise against matching.
-const DefaultQualityFloor = 50
+// DefaultQualityFloor is the quality floor where nothing else is stated.
+const DefaultQualityFloor = hashmatch.DefaultQualityFloor
 
 // DefaultThreshold returns the largest distance that is a match where nothing else is stated: 0 for a digest.
 //
