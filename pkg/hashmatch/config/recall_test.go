@@ -20,7 +20,7 @@ import (
 )
 
 // TestRecallOnPhotos lists photos by PDQ, edits them as uploaders and platforms do, and scans the edits: every one must
-// be found by its own entry, and by no other. It is optional: it needs ../shared, and looks at every 36th photo
+// be found by its own entry, and by no other. It is optional: it needs ../shared, and looks at every 96th photo
 // there unless HASHMATCH_CORPUS=all is set.
 func TestRecallOnPhotos(t *testing.T) {
 	dir := filepath.Join("..", "..", "..", "..", "shared", "corpus", "photos")
@@ -28,7 +28,7 @@ func TestRecallOnPhotos(t *testing.T) {
 	if err != nil || len(names) == 0 {
 		t.Skip("../shared is absent: recall on photos was not measured")
 	}
-	step := 36
+	step := 96
 	if os.Getenv("HASHMATCH_CORPUS") == "all" {
 		step = 1
 	}
@@ -60,7 +60,7 @@ func TestRecallOnPhotos(t *testing.T) {
 		listed[path] = true
 		fmt.Fprintf(&list, "%s,pdq,%s,,,\n", filepath.Base(path), h.Frames[0].Hash.Hex())
 	}
-	if len(listed) < 10 {
+	if len(listed) < 4 {
 		t.Fatalf("%d photos listed", len(listed))
 	}
 	file := filepath.Join(t.TempDir(), "photos.csv")
