@@ -274,7 +274,7 @@ func TestErrors(t *testing.T) {
 		{"limits:\n\ttimeout: 1s\n", "2:1: found character '\t' that cannot start any token"},
 		{"limits: " + strings.Repeat("[", 17), "1:25: nested too deep"},
 		{strings.Repeat("- ", 17), "1:33: nested too deep"},
-		{"a: [" + strings.Repeat("1,", maxTokens) + "]", fmt.Sprintf("1:%d: more than 50000 values and signs", maxTokens+2)},
+		{"a: [" + strings.Repeat("1,", maxTokens) + "]", fmt.Sprintf("1:%d: more than 20000 values and signs", maxTokens+2)},
 		{strings.Repeat("#", MaxBytes+1), "longer than 1MiB"},
 		{"limits: {}\na: \x00", "2:4: character U+0000"},
 		{"\ufefflimits: {}\n", "1:1: character U+FEFF"},
@@ -631,7 +631,7 @@ func TestCostIsBounded(t *testing.T) {
 		}
 		took := time.Since(started)
 		t.Logf("%s: %s", name, took)
-		if took > 30*time.Second {
+		if took > time.Minute {
 			t.Errorf("%s took %s", name, took)
 		}
 	}

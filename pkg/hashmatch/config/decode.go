@@ -17,10 +17,10 @@ import (
 )
 
 // What a file may cost to read. The parser's time grows with the square of the keys of one mapping, and its stack
-// with the depth of nesting: within these bounds a file takes about a second at worst.
+// with the depth of nesting: within these bounds a file takes half a second at worst.
 const (
 	MaxBytes  = 1 << 20 // of a file
-	maxTokens = 50_000
+	maxTokens = 20_000
 	maxDepth  = 16 // of brackets, or of "- - -" in a line; the deepest that is needed is 3
 )
 
