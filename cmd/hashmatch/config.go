@@ -33,11 +33,17 @@ that leads to allow, is a warning.`,
 				if _, err := c.Policy(); err != nil {
 					return err
 				}
-				warnings := c.Check()
+				warnings, fatal := c.Check(), 0
 				for _, w := range warnings {
+					if w.Fatal {
+						fatal++
+					}
 					if _, err := fmt.Fprintf(cmd.OutOrStdout(), "warning: %s\n", w); err != nil {
 						return exit(exitUnwritten, err)
 					}
+				}
+				if fatal > 0 {
+					return fmt.Errorf("%s: %d of these will keep a scan from starting", printable(args[0]), fatal)
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: good, %d surfaces, %d lists, %d warnings\n", printable(args[0]),
 					len(c.Declarations), len(c.Lists), len(warnings))
