@@ -19,6 +19,11 @@ func limit(memory int64) error {
 			return fmt.Errorf("limit %d: %w", resource, err)
 		}
 	}
+	// The flag is one of each thread, and the runtime has started some. With cgo (the race detector) only this thread
+	// can be reached.
+	if _, _, err := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); err == 0 {
+		return nil
+	}
 	return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 }
 

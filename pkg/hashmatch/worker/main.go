@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -32,6 +33,15 @@ func Main(stdin io.Reader, stdout io.Writer) int {
 		fmt.Fprintln(os.Stderr, "worker:", err)
 		return 1
 	}
+	// What a decoder prints must not get between the answers, nor before the runtime's last words on stderr, by which
+	// the parent knows that memory ran out. The WebAssembly runtime takes these variables when it compiles a decoder.
+	stderr := os.Stderr
+	defer runtime.KeepAlive([]*os.File{os.Stdout, stderr}) // a file that nothing refers to is closed
+	os.Stdout = stderr
+	if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
+		os.Stdout, os.Stderr = null, null
+	}
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), 2)) // WebAssembly is not preempted: exitWithParent needs another
 	go exitWithParent(os.Getppid())
 	in, out := bufio.NewReaderSize(stdin, 64<<10), bufio.NewWriterSize(stdout, 64<<10)
 	for {
@@ -43,11 +53,17 @@ func Main(stdin io.Reader, stdout io.Writer) int {
 			err = answer(out, q)
 		}
 		if err != nil {
-			fmt.Fprintln(os.Stderr, "worker:", err)
+			fmt.Fprintln(stderr, "worker:", err)
 			return 1
 		}
+		// A decoder's memory, which no collection could interrupt, is given back here: what stays mapped counts
+		// against the limit for as long as the process lives.
+		runtime.GC()
 	}
 }
+
+// decode is replaced in tests by decoders that misbehave.
+var decode = isolated.Decode
 
 func answer(out *bufio.Writer, q request) error {
 	isolated.Warm(q.format)
@@ -58,7 +74,7 @@ func answer(out *bufio.Writer, q request) error {
 		return err
 	}
 	var sending error
-	failures := isolated.Decode(context.Background(), q.format, q.content, q.limits, func(p media.Picture) error {
+	failures := decode(context.Background(), q.format, q.content, q.limits, func(p media.Picture) error {
 		sending = writePicture(out, p)
 		return sending
 	})

@@ -134,7 +134,9 @@ func (p *Pool) Decode(ctx context.Context, format string, content []byte, limits
 		case ctx.Err() != nil:
 			return []hashmatch.Failure{{Code: hashmatch.TimedOut, Detail: format + ": the decoder was stopped"}}
 		case !fresh && !answered && !errors.Is(err, errProtocol):
-			continue // it had died before this file came: once more, with a fresh one
+			// Once more, with a fresh one: it had died before this file came, or what files before had left mapped was
+			// too much for it. A 12 MP picture that a fresh child decodes in half its limit can fail in a used one.
+			continue
 		case errors.Is(err, errProtocol):
 			return []hashmatch.Failure{{Code: hashmatch.Panicked, Detail: format + ": " + err.Error()}}
 		}
@@ -214,7 +216,10 @@ type refusedError struct{ error }
 // errWarming says that ctx was done before the decoder was ready.
 var errWarming = errors.New("the decoder is not ready yet")
 
-// decode has the child decode one file. answered says that it began to answer. After an error other than errWarming
+// maxKept is the largest buffer that a child's side keeps from one file to the next: 16 MiB is a picture of 4 MP.
+const maxKept = 16 << 20
+
+// decode has the child decode one file. answered says that a picture came. After an error other than errWarming
 // the child is of no use.
 func (c *child) decode(ctx context.Context, q request, yield func(media.Picture) error) (failures []hashmatch.Failure, answered bool, err error) {
 	stop := context.AfterFunc(ctx, func() { _ = c.cmd.Process.Kill() })
@@ -248,10 +253,15 @@ func (c *child) decode(ctx context.Context, q request, yield func(media.Picture)
 func (c *child) receive(ctx context.Context, q request, yield func(media.Picture) error) (failures []hashmatch.Failure, answered bool, err error) {
 	stop := context.AfterFunc(ctx, func() { _ = c.cmd.Process.Kill() })
 	defer stop()
+	defer func() {
+		if cap(c.buffer) > maxKept {
+			c.buffer = nil
+		}
+	}()
 	for pictures := 0; ; pictures++ {
 		tag, err := c.stdout.ReadByte()
 		if err != nil {
-			return nil, true, err
+			return nil, pictures > 0, err
 		}
 		switch tag {
 		case tagFailures:
@@ -266,7 +276,7 @@ func (c *child) receive(ctx context.Context, q request, yield func(media.Picture
 			}
 			picture, err := readPicture(c.stdout, q.limits, &c.buffer)
 			if err != nil {
-				return nil, true, err
+				return nil, pictures > 0, err
 			}
 			if err := yield(picture); err != nil {
 				return nil, true, &refusedError{err}

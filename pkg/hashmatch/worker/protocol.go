@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"image"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"example.org/hashmatch/pkg/hashmatch"
@@ -258,7 +260,10 @@ func readFailures(r io.Reader) ([]hashmatch.Failure, error) {
 		if _, err := io.ReadFull(r, detail); err != nil {
 			return nil, err
 		}
-		failures[i] = hashmatch.Failure{Code: hashmatch.FailureCode(code), Detail: string(detail)}
+		if !slices.Contains(hashmatch.FailureCodes(), hashmatch.FailureCode(code)) {
+			return nil, errProtocol
+		}
+		failures[i] = hashmatch.Failure{Code: hashmatch.FailureCode(code), Detail: strings.ToValidUTF8(string(detail), "")}
 	}
 	return failures, nil
 }

@@ -19,6 +19,7 @@ import (
 
 	"example.org/hashmatch/pkg/hashmatch"
 	"example.org/hashmatch/pkg/hashmatch/media"
+	"example.org/hashmatch/pkg/hashmatch/media/isolated"
 )
 
 // The test binary is its own child: this variable says how the child behaves.
@@ -49,6 +50,28 @@ func TestMain(m *testing.M) {
 	case "slow to warm": // then decodes as it should
 		time.Sleep(time.Second)
 		os.Exit(Main(os.Stdin, os.Stdout))
+	case "chatty": // prints where it must not
+		decode = func(ctx context.Context, format string, content []byte, limits media.Limits, yield func(media.Picture) error) []hashmatch.Failure {
+			for range 1000 {
+				fmt.Println("Skipped 31 bytes before marker 0xda")
+				fmt.Fprintln(os.Stderr, "Skipped 31 bytes before marker 0xda")
+			}
+			return isolated.Decode(ctx, format, content, limits, yield)
+		}
+		os.Exit(Main(os.Stdin, os.Stdout))
+	case "worn out by one file": // dies of the second
+		files := 0
+		decode = func(ctx context.Context, format string, content []byte, limits media.Limits, yield func(media.Picture) error) []hashmatch.Failure {
+			if files++; files > 1 {
+				panic("fragmented")
+			}
+			return isolated.Decode(ctx, format, content, limits, yield)
+		}
+		os.Exit(Main(os.Stdin, os.Stdout))
+	case "an unknown failure":
+		mustRead()
+		_, _ = os.Stdout.Write([]byte{tagFailures, 1, 5, 'a', 'l', 'l', 'o', 'w', 0, 0})
+		time.Sleep(time.Hour)
 	case "hang":
 		mustRead()
 		time.Sleep(time.Hour)
@@ -163,6 +186,7 @@ func TestEveryDeathIsOneFilesFailure(t *testing.T) {
 		{how: "garbage", code: hashmatch.Panicked, detail: "makes no sense"},
 		{how: "huge picture", code: hashmatch.Panicked, detail: "a picture of 4294967295 x 4294967295"},
 		{how: "pictures without end", code: hashmatch.Panicked, detail: "more than 1000 pictures", count: 1000},
+		{how: "an unknown failure", code: hashmatch.Panicked, detail: "makes no sense"},
 		{how: "hang", code: hashmatch.TimedOut, detail: "stopped"},
 		{how: "no such behaviour", code: hashmatch.Panicked, detail: "died"},
 	} {
@@ -207,6 +231,59 @@ func TestAChildKilledBetweenFilesIsReplaced(t *testing.T) {
 		c := <-p.free
 		if err := c.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
+		}
+		p.free <- c
+	}
+}
+
+// A used child can fail where a fresh one does not: the file is tried once more.
+func TestAFileThatKillsAUsedChildGetsAFreshOne(t *testing.T) {
+	p := testPool(t, "worn out by one file", nil)
+	children := map[int]bool{}
+	for i := range 4 {
+		content, want := tiffFile(t, 40, 30, i)
+		pix, count, failures := decodeGray(p, t.Context(), content)
+		if count != 1 || len(failures) != 0 || !bytes.Equal(pix, want.Pix) {
+			t.Fatalf("file %d: %d pictures, failures %v", i, count, failures)
+		}
+		c := <-p.free
+		children[c.cmd.Process.Pid] = true
+		p.free <- c
+	}
+	if len(children) != 4 {
+		t.Errorf("%d children for 4 files", len(children))
+	}
+}
+
+func TestADecoderThatPrintsDoesNoHarm(t *testing.T) {
+	p := testPool(t, "chatty", nil)
+	for i := range 2 {
+		content, want := tiffFile(t, 40, 30, i)
+		pix, count, failures := decodeGray(p, t.Context(), content)
+		if count != 1 || len(failures) != 0 || !bytes.Equal(pix, want.Pix) {
+			t.Fatalf("file %d: %d pictures, failures %v", i, count, failures)
+		}
+	}
+	c := <-p.free
+	defer func() { p.free <- c }()
+	if text := c.stderr.String(); text != "" {
+		t.Errorf("%d bytes on stderr: no room for the runtime's last words", len(text))
+	}
+}
+
+func TestALargeBufferIsGivenBack(t *testing.T) {
+	p := testPool(t, "decode", nil)
+	for _, tc := range []struct {
+		side int
+		kept bool
+	}{{100, true}, {4200, false}} {
+		content, _ := tiffFile(t, tc.side, tc.side, 0)
+		if _, count, failures := decodeGray(p, t.Context(), content); count != 1 {
+			t.Fatal(failures)
+		}
+		c := <-p.free
+		if kept := c.buffer != nil; kept != tc.kept {
+			t.Errorf("side %d: %d bytes kept", tc.side, cap(c.buffer))
 		}
 		p.free <- c
 	}
