@@ -50,6 +50,15 @@ func TestMain(m *testing.M) {
 	case "slow to warm": // then decodes as it should
 		time.Sleep(time.Second)
 		os.Exit(Main(os.Stdin, os.Stdout))
+	case "spin": // decodes without end
+		decode = func(context.Context, string, []byte, media.Limits, func(media.Picture) error) []hashmatch.Failure {
+			for {
+				spun++
+			}
+		}
+		os.Exit(Main(os.Stdin, os.Stdout))
+	case "parent of a spinner":
+		parentOfASpinner()
 	case "chatty": // prints where it must not
 		decode = func(ctx context.Context, format string, content []byte, limits media.Limits, yield func(media.Picture) error) []hashmatch.Failure {
 			for range 1000 {
@@ -102,6 +111,8 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(7)
 }
+
+var spun int
 
 func mustRead() {
 	if _, err := readRequest(bufio.NewReader(os.Stdin)); err != nil {
