@@ -89,7 +89,7 @@ func decodeJPEG(e *emitter, content []byte) {
 		return
 	}
 	if f.scans > e.limits.MaxScans {
-		e.fail(hashmatch.TooManyPixels, fmt.Sprintf("jpeg: %d scans, limit %d", f.scans, e.limits.MaxScans))
+		e.fail(hashmatch.Unsupported, fmt.Sprintf("jpeg: %d scans, limit %d", f.scans, e.limits.MaxScans))
 		return
 	}
 	whole := content[:f.end]
