@@ -214,6 +214,44 @@ func TestLoadListsIsAllOrNothing(t *testing.T) {
 	}
 }
 
+// What can never match would call everything clean: it is refused before it is in force.
+func TestListsThatCanNeverMatchAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	text := "entry,kind,hash,list,label,status\na,md5,0123456789abcdef0123456789abcdef,,,\n"
+	if err := os.WriteFile(filepath.Join(dir, "a.csv"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const surface = "surfaces:\n  - {name: s, visibility: public, encrypted: false, not_image: allow}\nlists:\n"
+	for lists, want := range map[string]string{
+		"  - {name: a, file: a.csv}\n": "",
+		"  - {name: a, file: a.csv}\n  - {name: b, file: a.csv, role: allow}\n": "",
+		"  - {name: a, file: a.csv, kinds: [pdq]}\n":                             "it can never match",
+		"  - {name: a, file: a.csv}\n  - {name: b, file: a.csv, kinds: [pdq]}\n": `list "b"`,
+		"  - {name: a, file: a.csv, role: allow}\n":                              "every list is an allow-list",
+	} {
+		path := filepath.Join(dir, "c.yaml")
+		if err := os.WriteFile(path, []byte(surface+lists), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		engine, err := c.Open(t.Context(), OpenOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = engine.LoadLists(t.Context())
+		switch {
+		case want == "" && (err != nil || engine.Lists.Set() == nil):
+			t.Errorf("%s: refused: %v", lists, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want) || engine.Lists.Set() != nil):
+			t.Errorf("%s: got %v, in force %v; want an error with %q", lists, err, engine.Lists.Set() != nil, want)
+		}
+		_ = engine.Close()
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("surfaces:\n  - {name: s, visibility: public, encrypted: false, not_image: hold}\n"))
 	f.Add([]byte("limits: {max_bytes: 1KiB, timeout: 1s}\nfailures: {corrupt: allow}\n"))

@@ -69,8 +69,9 @@ func (c *Config) Open(_ context.Context, options OpenOptions) (*Engine, error) {
 	return e, nil
 }
 
-// LoadLists reads every list of the configuration and puts them in force together. A list that cannot be read, or
-// that holds nothing to search, is an error, and what was in force stays so.
+// LoadLists reads every list of the configuration and puts them in force together. A list that cannot be read, that
+// holds nothing to search, or of whose kinds the policy searches none is an error, and so are lists that are all
+// allow-lists: each would call everything clean. What was in force stays so.
 func (e *Engine) LoadLists(ctx context.Context) error {
 	if len(e.config.Lists) == 0 {
 		return errors.New("no list: there is nothing to compare with")
@@ -91,7 +92,35 @@ func (e *Engine) LoadLists(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := e.canMatch(set); err != nil {
+		return err
+	}
 	e.Lists.Swap(set)
+	return nil
+}
+
+// canMatch returns an error if a list can never match on a surface, or if no list is one to match against.
+func (e *Engine) canMatch(set *lookup.Set) error {
+	surfaces, err := e.config.Surfaces()
+	if err != nil {
+		return err
+	}
+	blocking := 0
+	for _, l := range set.Lists() {
+		held := l.Index().Kinds()
+		for _, s := range surfaces {
+			if searched := e.Policy.Kinds(s, l.Name()); searched&held == 0 {
+				return fmt.Errorf("list %q: it holds %v, and the policy searches %v: it can never match on surface %q",
+					l.Name(), held.Kinds(), searched.Kinds(), s.Name())
+			}
+		}
+		if e.Policy.Role(l.Name()) != policy.AllowList {
+			blocking++
+		}
+	}
+	if blocking == 0 {
+		return errors.New("every list is an allow-list: there is nothing to compare with")
+	}
 	return nil
 }
 
