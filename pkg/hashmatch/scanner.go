@@ -91,11 +91,14 @@ func (s *Scanner) Scan(ctx context.Context, item Item) (Verdict, error) {
 	ctx, cancel := context.WithDeadline(ctx, started.Add(s.config.Timeout))
 	defer cancel()
 
-	one := &scan{Scanner: s, item: item, lists: s.config.Lists(), policy: s.config.Policy()}
+	one := &scan{Scanner: s, item: item}
 	defer one.release()
-	if one.lists != nil { // only what can match is computed
-		one.kinds, one.dihedral = one.lists.Kinds(), one.policy.Dihedral(item.Surface)
-	}
+	one.guard("lists and policy", func() {
+		one.lists, one.policy = s.config.Lists(), s.config.Policy()
+		if one.lists != nil { // only what can match is computed
+			one.dihedral, one.kinds = one.policy.Dihedral(item.Surface), one.lists.Kinds()
+		}
+	})
 	one.guard("read", func() { one.read(ctx) })
 	one.guard("decode", func() { one.decode(ctx) }) // and hash, frame by frame
 	one.guard("match", func() { one.match() })
@@ -251,11 +254,12 @@ func (s *scan) decode(ctx context.Context) {
 	s.times.Decode = s.config.now().Sub(started) - s.times.Hash
 	s.media = media
 	s.failures = append(s.failures, failures...)
-	switch { // what a decoder left unsaid is not taken for "clean"
-	case len(s.failures) > 0:
-	case ctx.Err() != nil:
+	// What a decoder left unsaid is not taken for "clean", nor for the failure that it did name: the policy may allow
+	// that one.
+	if ctx.Err() != nil && !slices.ContainsFunc(s.failures, func(f Failure) bool { return f.Code == TimedOut }) {
 		s.fail(Failure{TimedOut, "while decoding"})
-	case frames == 0:
+	}
+	if frames == 0 && len(s.failures) == 0 {
 		s.fail(Failure{Corrupt, "no picture in it"})
 	}
 }

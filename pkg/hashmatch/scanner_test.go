@@ -217,6 +217,12 @@ func TestNothingUnscannedIsAllowed(t *testing.T) {
 			c.Decoder = fakeDecoder{frames: 1, sleeps: 30 * time.Millisecond}
 			c.Timeout = 10 * time.Millisecond
 		}, code: TimedOut},
+		{name: "slow to decode, beside another failure", change: func(c *Config) {
+			c.Decoder = fakeDecoder{frames: 1, sleeps: 30 * time.Millisecond, failures: []Failure{{Truncated, ""}}}
+			c.Timeout = 10 * time.Millisecond
+		}, code: TimedOut},
+		{name: "no policy", change: func(c *Config) { c.Policy = func() Policy { return nil } }, code: Panicked},
+		{name: "lists that cannot be had", change: func(c *Config) { c.Lists = func() Lists { panic("lists") } }, code: Panicked},
 		{name: "slow to read", change: func(c *Config) { c.Timeout = 10 * time.Millisecond }, content: slowReader{}, code: TimedOut},
 		{name: "digests only, and no image", change: func(c *Config) {
 			c.Decoder = fakeDecoder{frames: 1, probe: []Failure{{NotImage, ""}}}

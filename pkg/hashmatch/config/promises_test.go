@@ -223,8 +223,8 @@ func TestListsThatCanNeverMatchAreRefused(t *testing.T) {
 	}
 	const surface = "surfaces:\n  - {name: s, visibility: public, encrypted: false, not_image: allow}\nlists:\n"
 	for lists, want := range map[string]string{
-		"  - {name: a, file: a.csv}\n": "",
-		"  - {name: a, file: a.csv}\n  - {name: b, file: a.csv, role: allow}\n": "",
+		"  - {name: a, file: a.csv}\n":                                           "",
+		"  - {name: a, file: a.csv}\n  - {name: b, file: a.csv, role: allow}\n":  "",
 		"  - {name: a, file: a.csv, kinds: [pdq]}\n":                             "it can never match",
 		"  - {name: a, file: a.csv}\n  - {name: b, file: a.csv, kinds: [pdq]}\n": `list "b"`,
 		"  - {name: a, file: a.csv, role: allow}\n":                              "every list is an allow-list",
