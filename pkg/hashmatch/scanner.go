@@ -16,10 +16,10 @@ type Config struct {
 	Digester Digester
 	Decoder  Decoder
 	Hashers  []Hasher
-	// Lists returns the lists in force. It is called once per item, so that one verdict names one revision of each;
-	// nil lists, or lists without an entry, make every verdict a hold with the note NotReady.
-	Lists  func() Lists
-	Policy func() Policy // called once per item, as Lists
+	// Rules returns the lists and the policy in force. It is called once per item, so that one verdict names one
+	// revision of each list and the policy that goes with them; nil lists, or lists without an entry, make every
+	// verdict a hold with the note NotReady. The policy must not be nil.
+	Rules func() (Lists, Policy)
 
 	MaxBytes       int64         // longest file that is decoded; 0 means DefaultMaxBytes
 	MaxDigestBytes int64         // longest file whose digests are searched; 0 means DefaultMaxDigestBytes
@@ -51,10 +51,8 @@ func NewScanner(config Config) (*Scanner, error) {
 		return nil, errors.New("scanner: no decoder")
 	case len(config.Hashers) == 0:
 		return nil, errors.New("scanner: no hasher")
-	case config.Lists == nil:
-		return nil, errors.New("scanner: no lists")
-	case config.Policy == nil:
-		return nil, errors.New("scanner: no policy")
+	case config.Rules == nil:
+		return nil, errors.New("scanner: no rules")
 	}
 	config.Hashers = slices.Clone(config.Hashers)
 	if config.MaxBytes <= 0 {
@@ -94,7 +92,7 @@ func (s *Scanner) Scan(ctx context.Context, item Item) (Verdict, error) {
 	one := &scan{Scanner: s, item: item}
 	defer one.release()
 	one.guard("lists and policy", func() {
-		one.lists, one.policy = s.config.Lists(), s.config.Policy()
+		one.lists, one.policy = s.config.Rules()
 		if one.lists != nil { // only what can match is computed
 			one.dihedral, one.kinds = one.policy.Dihedral(item.Surface), one.lists.Kinds()
 		}
@@ -330,10 +328,10 @@ func (s *scan) decide() Verdict {
 	findings := Findings{Surface: s.item.Surface, Matches: s.matches, Failures: s.failures, Notes: s.notes}
 	decision := s.policy.Decide(findings)
 	if slices.Contains(s.notes, NotReady) { // no policy can make "nothing was searched" an allow
-		decision.Action = decision.Action.Stricter(Hold)
+		decision.Action, decision.Would = decision.Action.Stricter(Hold), decision.Would.Stricter(Hold)
 	}
 	verdict := Verdict{
-		Item: s.item.ID, Surface: s.item.Surface.Name(), Action: decision.Action,
+		Item: s.item.ID, Surface: s.item.Surface.Name(), Action: decision.Action, Would: decision.Would,
 		Matches: decision.Matches, AllowedBy: decision.AllowedBy,
 		Failures: s.failures, Notes: s.notes, Media: s.media, Policy: s.policy.Revision(),
 	}

@@ -138,11 +138,20 @@ func testSurface(t testing.TB) Surface {
 func cleanConfig() Config {
 	return Config{
 		Digester: fakeDigester{}, Decoder: fakeDecoder{frames: 1}, Hashers: []Hasher{fakeHasher{hash: unlisted, quality: 100}},
-		Lists: func() Lists {
-			return fakeLists{kinds: SetOf(PDQ, MD5), entries: map[Hash]string{listed: "e1"}}
+		Rules: func() (Lists, Policy) {
+			return fakeLists{kinds: SetOf(PDQ, MD5), entries: map[Hash]string{listed: "e1"}}, fakePolicy{}
 		},
-		Policy: func() Policy { return fakePolicy{} },
 	}
+}
+
+func (c *Config) setLists(lists func() Lists) {
+	rules := c.Rules
+	c.Rules = func() (Lists, Policy) { _, p := rules(); return lists(), p }
+}
+
+func (c *Config) setPolicy(policy func() Policy) {
+	rules := c.Rules
+	c.Rules = func() (Lists, Policy) { l, _ := rules(); return l, policy() }
 }
 
 func scanWith(t *testing.T, c Config, content io.Reader, size int64) Verdict {
@@ -192,20 +201,20 @@ func TestNothingUnscannedIsAllowed(t *testing.T) {
 		{name: "hasher panics", change: func(c *Config) { c.Hashers = []Hasher{fakeHasher{panics: true}} }, code: Panicked},
 		{name: "hasher fails", change: func(c *Config) { c.Hashers = []Hasher{fakeHasher{err: errors.New("no")}} }, code: Panicked},
 		{name: "no hasher for a listed kind", change: func(c *Config) {
-			c.Lists = func() Lists { return fakeLists{kinds: SetOf(PDQ, DHash)} }
+			c.setLists(func() Lists { return fakeLists{kinds: SetOf(PDQ, DHash)} })
 		}, code: Unsupported},
 		{name: "search panics", change: func(c *Config) {
-			c.Lists = func() Lists { return fakeLists{kinds: SetOf(PDQ), panics: true} }
+			c.setLists(func() Lists { return fakeLists{kinds: SetOf(PDQ), panics: true} })
 		}, code: Panicked},
-		{name: "policy panics", change: func(c *Config) { c.Policy = func() Policy { return fakePolicy{panics: true} } }, code: Panicked},
-		{name: "no lists", change: func(c *Config) { c.Lists = func() Lists { return nil } }, note: NotReady},
-		{name: "empty lists", change: func(c *Config) { c.Lists = func() Lists { return fakeLists{} } }, note: NotReady},
+		{name: "policy panics", change: func(c *Config) { c.setPolicy(func() Policy { return fakePolicy{panics: true} }) }, code: Panicked},
+		{name: "no lists", change: func(c *Config) { c.setLists(func() Lists { return nil }) }, note: NotReady},
+		{name: "empty lists", change: func(c *Config) { c.setLists(func() Lists { return fakeLists{} }) }, note: NotReady},
 		{name: "empty lists and a policy that allows anything", change: func(c *Config) {
-			c.Lists = func() Lists { return fakeLists{} }
-			c.Policy = func() Policy { return fakePolicy{allows: true} }
+			c.setLists(func() Lists { return fakeLists{} })
+			c.setPolicy(func() Policy { return fakePolicy{allows: true} })
 		}, note: NotReady},
 		{name: "too large to decode", change: func(c *Config) { c.MaxBytes = 4 }, code: TooLarge},
-		{name: "too large to decode, no digest listed", change: func(c *Config) { c.MaxBytes, c.Lists = 4, pdqOnly }, code: TooLarge},
+		{name: "too large to decode, no digest listed", change: func(c *Config) { c.MaxBytes = 4; c.setLists(pdqOnly) }, code: TooLarge},
 		{name: "too large to digest", change: func(c *Config) { c.MaxBytes, c.MaxDigestBytes = 4, 6 }, code: TooLarge},
 		{name: "too large by its own word", size: 100 << 30, code: TooLarge, content: endless{}},
 		{name: "endless", change: func(c *Config) { c.MaxBytes, c.MaxDigestBytes = 1<<10, 1<<20 }, code: TooLarge, content: endless{}},
@@ -221,12 +230,12 @@ func TestNothingUnscannedIsAllowed(t *testing.T) {
 			c.Decoder = fakeDecoder{frames: 1, sleeps: 30 * time.Millisecond, failures: []Failure{{Truncated, ""}}}
 			c.Timeout = 10 * time.Millisecond
 		}, code: TimedOut},
-		{name: "no policy", change: func(c *Config) { c.Policy = func() Policy { return nil } }, code: Panicked},
-		{name: "lists that cannot be had", change: func(c *Config) { c.Lists = func() Lists { panic("lists") } }, code: Panicked},
+		{name: "no policy", change: func(c *Config) { c.setPolicy(func() Policy { return nil }) }, code: Panicked},
+		{name: "lists that cannot be had", change: func(c *Config) { c.setLists(func() Lists { panic("lists") }) }, code: Panicked},
 		{name: "slow to read", change: func(c *Config) { c.Timeout = 10 * time.Millisecond }, content: slowReader{}, code: TimedOut},
 		{name: "digests only, and no image", change: func(c *Config) {
 			c.Decoder = fakeDecoder{frames: 1, probe: []Failure{{NotImage, ""}}}
-			c.Lists = func() Lists { return fakeLists{kinds: SetOf(MD5)} }
+			c.setLists(func() Lists { return fakeLists{kinds: SetOf(MD5)} })
 		}, code: NotImage},
 	}
 	for _, tc := range cases {
@@ -260,9 +269,9 @@ func TestNothingUnscannedIsAllowed(t *testing.T) {
 func TestFailuresDoNotHideMatches(t *testing.T) {
 	md5 := Hash{Kind: MD5, Bits: [32]byte{1}}
 	c := cleanConfig()
-	c.Lists = func() Lists {
+	c.setLists(func() Lists {
 		return fakeLists{kinds: SetOf(PDQ, MD5), entries: map[Hash]string{md5: "exact", listed: "near"}}
-	}
+	})
 	c.Hashers = []Hasher{fakeHasher{hash: listed, quality: 100}}
 	for _, tc := range []struct {
 		name   string
@@ -306,9 +315,9 @@ func TestLowQualityIsANoteAndNotSearched(t *testing.T) {
 	for _, h := range []fakeHasher{{hash: listed, quality: 10}, {hash: Hash{Kind: PDQ}, quality: 100}} {
 		c := cleanConfig()
 		c.Hashers = []Hasher{h}
-		c.Lists = func() Lists {
+		c.setLists(func() Lists {
 			return fakeLists{kinds: SetOf(PDQ, MD5), entries: map[Hash]string{listed: "e1", {Kind: PDQ}: "zero"}}
-		}
+		})
 		v := scanWith(t, c, strings.NewReader("picture"), 7)
 		if v.Action != Allow || len(v.Matches) != 0 || !slices.Equal(v.Notes, []Note{LowQuality}) {
 			t.Errorf("quality %d, %v: %+v", h.quality, h.hash, v)
@@ -320,7 +329,7 @@ func TestDigestOnlyListsNeedNoDecoding(t *testing.T) {
 	c := cleanConfig()
 	probed := 0
 	c.Decoder = fakeDecoder{panics: true, probed: &probed}
-	c.Lists = func() Lists { return fakeLists{kinds: SetOf(MD5)} }
+	c.setLists(func() Lists { return fakeLists{kinds: SetOf(MD5)} })
 	if v := scanWith(t, c, strings.NewReader("picture"), 7); v.Action != Allow || probed != 1 {
 		t.Errorf("probed %d times: %+v", probed, v)
 	}
@@ -339,7 +348,7 @@ func TestAnExactSizeAtTheLimitPasses(t *testing.T) {
 
 func TestReportedMatchesAreBounded(t *testing.T) {
 	c := cleanConfig()
-	c.Policy = func() Policy { return floodPolicy{} }
+	c.setPolicy(func() Policy { return floodPolicy{} })
 	v := scanWith(t, c, strings.NewReader("picture"), 7)
 	if len(v.Matches) != MaxReportedMatches || v.MatchesOmitted != 900 || v.Action != Block {
 		t.Errorf("%d matches, %d omitted, %s", len(v.Matches), v.MatchesOmitted, v.Action)
@@ -355,8 +364,8 @@ func (floodPolicy) Decide(Findings) Decision {
 func TestOneVerdictNamesOneRevision(t *testing.T) {
 	c := cleanConfig()
 	calls := 0
-	lists := c.Lists
-	c.Lists = func() Lists { calls++; return lists() }
+	rules := c.Rules
+	c.Rules = func() (Lists, Policy) { calls++; return rules() }
 	scanWith(t, c, strings.NewReader("picture"), 7)
 	if calls != 1 {
 		t.Errorf("the lists were asked for %d times in one item", calls)
@@ -368,8 +377,7 @@ func TestScannerNamesWhatItLacks(t *testing.T) {
 		"digester": func(c *Config) { c.Digester = nil },
 		"decoder":  func(c *Config) { c.Decoder = nil },
 		"hasher":   func(c *Config) { c.Hashers = nil },
-		"lists":    func(c *Config) { c.Lists = nil },
-		"policy":   func(c *Config) { c.Policy = nil },
+		"rules":    func(c *Config) { c.Rules = nil },
 	} {
 		c := cleanConfig()
 		change(&c)

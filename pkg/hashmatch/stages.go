@@ -57,6 +57,7 @@ type Findings struct {
 // Decision is what a policy makes of findings.
 type Decision struct {
 	Action    Action
+	Would     Action  // what Action would be if no list were in shadow mode
 	Matches   []Match // those that count, Threshold and Action set, strictest and nearest first
 	AllowedBy *Match  // the allow-list entry that won over near matches
 }

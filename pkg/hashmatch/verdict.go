@@ -83,6 +83,7 @@ type Match struct {
 	Quality int           `json:"-"` // of the upload's hash, 0 to 100; 100 for a digest
 	Time    time.Duration `json:"-"` // of the frame
 	Action  Action        `json:"-"` // what the policy says of this match alone
+	Shadow  bool          `json:"-"` // its list is in shadow mode: Action was recorded, not acted on
 }
 
 // Exact reports whether the match is of a digest of the file.
@@ -98,6 +99,8 @@ type Verdict struct {
 	Item    string // Item.ID
 	Surface string
 	Action  Action
+	// Would is what Action would be if no list were in shadow mode: the same where none is.
+	Would Action
 	// Matches holds those that count under the policy, strictest and nearest first: at most MaxReportedMatches of
 	// them. All of them were decided on; MatchesOmitted counts the rest.
 	Matches        []Match

@@ -280,7 +280,7 @@ func TestSwappedForLinkOrPipe(t *testing.T) {
 func stubScanner(t *testing.T) *hashmatch.Scanner {
 	s, err := hashmatch.NewScanner(hashmatch.Config{
 		Digester: stubStages{}, Decoder: stubStages{}, Hashers: []hashmatch.Hasher{stubStages{}},
-		Lists: func() hashmatch.Lists { return nil }, Policy: func() hashmatch.Policy { return stubStages{} },
+		Rules: func() (hashmatch.Lists, hashmatch.Policy) { return nil, stubStages{} },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -57,8 +57,7 @@ func (c *Config) Open(_ context.Context, options OpenOptions) (*Engine, error) {
 		Digester: digest.Digester{},
 		Decoder:  media.New(decoder),
 		Hashers:  []hashmatch.Hasher{pdq.Hasher{}, imagehash.Hasher{}},
-		Lists:    e.Lists.Lists,
-		Policy:   func() hashmatch.Policy { return e.Policy },
+		Rules:    func() (hashmatch.Lists, hashmatch.Policy) { return e.Lists.Lists(), e.Policy },
 		MaxBytes: int64(limits.MaxBytes), MaxDigestBytes: int64(limits.MaxDigestBytes),
 		Timeout: time.Duration(limits.Timeout),
 	})

@@ -9,6 +9,8 @@ import (
 
 // Decide returns the decision: the strictest action over all matches, failures and notes, allow if there are none.
 //
+// Would is the same with the lists counted whose rules are in shadow mode; their matches are among Matches too.
+//
 // Matches are those that count, one for each list, entry and kind (the nearest, of equals the one in the default
 // view, then in the lowest frame), strictest action first, then exact before near, then by distance. Those with the
 // action allow are there to explain: of a suspended entry, or overruled by AllowedBy. Entries of allow-lists are not
@@ -33,8 +35,12 @@ func (p *Policy) Decide(f hashmatch.Findings) hashmatch.Decision {
 		m := by.match()
 		decision.AllowedBy = &m
 	}
+	decision.Would = decision.Action
 	for i := range hits {
-		decision.Action = decision.Action.Stricter(hits[i].action)
+		decision.Would = decision.Would.Stricter(hits[i].action)
+		if !hits[i].shadow {
+			decision.Action = decision.Action.Stricter(hits[i].action)
+		}
 	}
 	decision.Matches = report(hits)
 	return decision
@@ -45,12 +51,13 @@ type hit struct {
 	*hashmatch.Match
 	threshold int
 	action    hashmatch.Action
+	shadow    bool
 }
 
 // match returns the match with its threshold and action.
 func (h *hit) match() hashmatch.Match {
 	m := *h.Match
-	m.Threshold, m.Action = h.threshold, h.action
+	m.Threshold, m.Action, m.Shadow = h.threshold, h.action, h.shadow
 	return m
 }
 
@@ -72,9 +79,9 @@ func (p *Policy) sift(candidates []hashmatch.Match) (hits, allowing []hit) {
 		}
 		switch {
 		case rules.role != AllowList:
-			hits = append(hits, hit{m, threshold, rules.action(m)})
+			hits = append(hits, hit{m, threshold, rules.action(m), rules.shadow})
 		case m.Kind.Valid() && m.Distance >= 0 && m.Status == hashmatch.Active:
-			allowing = append(allowing, hit{m, threshold, hashmatch.Allow})
+			allowing = append(allowing, hit{m, threshold, hashmatch.Allow, false})
 		}
 	}
 	return hits, allowing
@@ -97,7 +104,7 @@ func overrule(hits, allowing []hit) *hit {
 		return nil
 	}
 	for i := range hits {
-		if hits[i].Exact() && hits[i].action != hashmatch.Allow {
+		if hits[i].Exact() && hits[i].action != hashmatch.Allow && !hits[i].shadow {
 			return nil
 		}
 	}

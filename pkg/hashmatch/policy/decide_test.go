@@ -310,3 +310,42 @@ func BenchmarkReach(b *testing.B) {
 		p.Reach(s, "list", hashmatch.PDQ, 80)
 	}
 }
+
+// The matches of a list in shadow mode are recorded with what they would lead to, and not acted on.
+func TestShadow(t *testing.T) {
+	p := mustNew(t, Config{Lists: map[string]List{"trial": {Shadow: true, Near: new(block)}, "served": {}}})
+	near := func(list string) hashmatch.Match {
+		return hashmatch.Match{List: list, Entry: "e", Kind: hashmatch.PDQ, Distance: 3}
+	}
+	exact := hashmatch.Match{List: "trial", Entry: "x", Kind: hashmatch.MD5}
+	for _, tc := range []struct {
+		name          string
+		matches       []hashmatch.Match
+		failures      []hashmatch.Failure
+		action, would hashmatch.Action
+	}{
+		{name: "nothing", action: allow, would: allow},
+		{name: "near in shadow", matches: []hashmatch.Match{near("trial")}, action: allow, would: block},
+		{name: "exact in shadow", matches: []hashmatch.Match{exact}, action: allow, would: block},
+		{name: "served", matches: []hashmatch.Match{near("served")}, action: hold, would: hold},
+		{name: "both", matches: []hashmatch.Match{near("trial"), near("served")}, action: hold, would: block},
+		{name: "a failure is no list's", matches: []hashmatch.Match{near("trial")}, failures: []hashmatch.Failure{{Code: hashmatch.Corrupt}}, action: hold, would: block},
+	} {
+		d := p.Decide(hashmatch.Findings{Surface: declared(t, "anything"), Matches: tc.matches, Failures: tc.failures})
+		if d.Action != tc.action || d.Would != tc.would || len(d.Matches) != len(tc.matches) {
+			t.Errorf("%s: %v, would %v, %d matches; want %v, %v, %d", tc.name, d.Action, d.Would, len(d.Matches), tc.action, tc.would, len(tc.matches))
+		}
+		for _, m := range d.Matches {
+			if m.Shadow != (m.List == "trial") || m.Action == allow {
+				t.Errorf("%s: %+v", tc.name, m)
+			}
+		}
+	}
+	if _, err := New(Config{Lists: map[string]List{"l": {Role: AllowList, Shadow: true}}}); err == nil {
+		t.Error("an allow-list in shadow mode was taken")
+	}
+	plain := mustNew(t, Config{Lists: map[string]List{"trial": {Near: new(block)}, "served": {}}})
+	if plain.Revision() == p.Revision() {
+		t.Error("shadow mode does not change the revision")
+	}
+}

@@ -43,6 +43,7 @@ func (p *Policy) Effective() Config {
 func (r *listRules) effective() List {
 	list := List{
 		Role:         r.role,
+		Shadow:       r.shadow,
 		Kinds:        r.kinds,
 		Thresholds:   stated(r.kinds.Perceptual(), &r.thresholds),
 		QualityFloor: new(r.floor),
@@ -93,6 +94,9 @@ func (p *Policy) digest() string {
 
 func writeList(text *strings.Builder, title string, list List) {
 	fmt.Fprintf(text, "%s: role %s kinds %v floor %d\n", title, list.Role, list.Kinds.Kinds(), *list.QualityFloor)
+	if list.Shadow {
+		text.WriteString("shadow\n")
+	}
 	writeRules(text, Label{list.Thresholds, list.Exact, list.Near})
 	for _, name := range slices.Sorted(maps.Keys(list.Labels)) {
 		fmt.Fprintf(text, "label %q\n", name)

@@ -46,6 +46,9 @@ func newDefaults(list List) (*listRules, *Error) {
 	if list.Role == AllowList {
 		return nil, &Error{Key: "role", Reason: "a list that is not named cannot be an allow-list"}
 	}
+	if list.Shadow {
+		return nil, &Error{Key: "shadow", Reason: "stated for each list, not for those that are not named"}
+	}
 	builtin := &listRules{
 		role: BlockList, kinds: everyKind(), floor: DefaultQualityFloor, exact: DefaultExact, near: DefaultNear,
 	}
@@ -65,6 +68,10 @@ func newList(list List, defaults *listRules) (*listRules, *Error) {
 		rules.role = AllowList
 	default:
 		return nil, &Error{Key: "role", Reason: fmt.Sprintf("%q: want block or allow", list.Role)}
+	}
+	rules.shadow = list.Shadow
+	if list.Shadow && rules.role == AllowList {
+		return nil, &Error{Key: "shadow", Reason: "an allow-list has no shadow mode"}
 	}
 	if list.Kinds&^everyKind() != 0 {
 		return nil, &Error{Key: "kinds", Reason: "an invalid kind"}

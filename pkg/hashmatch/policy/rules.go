@@ -35,6 +35,9 @@ const (
 // List states the rules for one list.
 type List struct {
 	Role Role // "" means BlockList
+	// Shadow says that what the list's matches would lead to is recorded (Decision.Would, Match.Action) and not acted
+	// on. An allow-list has no shadow mode.
+	Shadow bool
 	// Kinds are the kinds of hash that are searched in the list. 0 means the defaults', and all if those state none;
 	// for an allow-list it means the digests and the kinds in Thresholds.
 	Kinds hashmatch.KindSet
