@@ -204,6 +204,7 @@ func within(path, prefix string) bool { return path == prefix || strings.HasPref
 func builds() [][]string {
 	return [][]string{
 		{"GOFLAGS=-tags=nodynamic"},
+		{"GOFLAGS=-tags=nodynamic,heic"},
 		{"GOFLAGS="},
 		{"GOFLAGS=-tags=nodynamic", "GOOS=darwin", "GOARCH=arm64"},
 		{"GOFLAGS=-tags=nodynamic", "GOOS=windows", "GOARCH=amd64"},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"example.org/hashmatch/pkg/hashmatch"
@@ -10,6 +11,10 @@ import (
 	"example.org/hashmatch/pkg/hashmatch/media/isolated"
 	"example.org/hashmatch/pkg/hashmatch/pdq"
 )
+
+// decodesHEIC reports whether this build decodes every format, as the golden values need: HEIC takes a build tag of its
+// own.
+func decodesHEIC() bool { return slices.Contains(isolated.Formats(), "heic") }
 
 // goldenFiles returns golden/hashes.tsv: what the project's own decoders and hashers make of each file. It is compared
 // with what they make of it later, so that no change of a decoder goes unseen; that they are right is tested elsewhere.

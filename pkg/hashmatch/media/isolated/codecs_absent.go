@@ -11,15 +11,13 @@ import (
 // modules would load system libraries, so that they are left out.
 const codecsLinked = false
 
-var errNoCodec = errors.New("this build has no decoder for it, it lacks the build tag nodynamic")
+var errNoCodec = errors.New("this build has no decoder for it")
 
 func avifConfig([]byte) (image.Config, error) { return image.Config{}, errNoCodec }
 
 func avifDecode([]byte) ([]image.Image, []float64, error) { return nil, nil, errNoCodec }
 
 func avifFirst([]byte) (image.Image, error) { return nil, errNoCodec }
-
-func heicDecode([]byte) (image.Image, error) { return nil, errNoCodec }
 
 func jxlDecode([]byte, bool) ([]image.Image, []int, error) { return nil, nil, errNoCodec }
 

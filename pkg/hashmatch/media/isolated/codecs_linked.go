@@ -7,12 +7,11 @@ import (
 	"image"
 
 	"github.com/gen2brain/avif"
-	"github.com/gen2brain/heic"
 	"github.com/gen2brain/jpegli"
 	"github.com/gen2brain/jpegxl"
 )
 
-// codecsLinked says whether the WebAssembly decoders are part of this build.
+// codecsLinked says whether the WebAssembly decoders, but for that of HEIC, are part of this build.
 const codecsLinked = true
 
 func avifConfig(content []byte) (image.Config, error) {
@@ -28,8 +27,6 @@ func avifDecode(content []byte) ([]image.Image, []float64, error) {
 }
 
 func avifFirst(content []byte) (image.Image, error) { return avif.Decode(bytes.NewReader(content)) }
-
-func heicDecode(content []byte) (image.Image, error) { return heic.Decode(bytes.NewReader(content)) }
 
 func jxlDecode(content []byte, all bool) ([]image.Image, []int, error) {
 	if !all {
@@ -50,8 +47,6 @@ func warm(format string) {
 	switch format {
 	case "avif":
 		avif.InitDecoder()
-	case "heic":
-		heic.Init()
 	case "jxl":
 		jpegxl.InitDecoder()
 	case "jpeg":

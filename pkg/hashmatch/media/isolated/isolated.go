@@ -14,7 +14,8 @@
 //	          Unsupported by name.
 //	AVIF      libavif in WebAssembly. A sequence is decoded in one go, so that one above 192 MiB of pixels is cut to
 //	          its first picture (TooManyFrames).
-//	HEIC      libheif in WebAssembly, every image of the file; image sequences (tracks) are Unsupported.
+//	HEIC      libheif in WebAssembly, every image of the file; image sequences (tracks) are Unsupported. Linked under
+//	          the build tag heic only, for its licence.
 //	JPEG XL   libjxl in WebAssembly. An animation is decoded in one go, after its first picture was yielded.
 //	JPEG      jpegli in WebAssembly, which fills in what is missing: always with a Corrupt or Truncated failure.
 //
@@ -47,8 +48,8 @@ func Decode(ctx context.Context, format string, content []byte, limits media.Lim
 		e.fail(hashmatch.Empty, "")
 		return e.failures
 	}
-	if wasmFormats[format] && !codecsLinked {
-		e.fail(hashmatch.Unsupported, format+": this build has no decoder for it, it lacks the build tag nodynamic")
+	if tag := missingTag(format); tag != "" {
+		e.fail(hashmatch.Unsupported, format+": this build has no decoder for it, it lacks the build tag "+tag)
 		return e.failures
 	}
 	decode, ok := decoders[format]
@@ -72,7 +73,7 @@ func Decode(ctx context.Context, format string, content []byte, limits media.Lim
 func Formats() []string {
 	var formats []string
 	for _, format := range []string{"webp", "tiff", "avif", "heic", "jxl", "jpeg"} {
-		if codecsLinked || !wasmFormats[format] {
+		if missingTag(format) == "" {
 			formats = append(formats, format)
 		}
 	}
@@ -82,9 +83,24 @@ func Formats() []string {
 // Warm prepares the decoder of the format: a WebAssembly decoder takes 0.3 to 1 s of compilation once per process.
 // Decode does so by itself; Warm keeps that time out of a file's deadline.
 func Warm(format string) {
-	if codecsLinked && wasmFormats[format] {
+	switch {
+	case !wasmFormats[format] || missingTag(format) != "":
+	case format == "heic":
+		warmHEIC()
+	default:
 		warm(format)
 	}
+}
+
+// missingTag returns the build tag without which this build has no decoder for the format; "" if it has one.
+func missingTag(format string) string {
+	switch {
+	case wasmFormats[format] && !codecsLinked:
+		return "nodynamic"
+	case format == "heic" && !heicLinked:
+		return "heic"
+	}
+	return ""
 }
 
 var decoders = map[string]func(*emitter, []byte){

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"image"
 	"image/color"
+	"slices"
 	"testing"
 
 	"example.org/hashmatch/pkg/hashmatch"
@@ -33,16 +34,22 @@ func TestDecodeRefusesByName(t *testing.T) {
 	}
 }
 
-func TestFormatsAndTheBuildTag(t *testing.T) {
-	formats := Formats()
-	if want := map[bool]int{false: 2, true: 6}[codecsLinked]; len(formats) != want {
-		t.Fatalf("formats %v, want %d", formats, want)
+func TestFormatsAndTheBuildTags(t *testing.T) {
+	want := []string{"webp", "tiff"}
+	if codecsLinked {
+		want = []string{"webp", "tiff", "avif", "jxl", "jpeg"}
+	}
+	if heicLinked {
+		want = slices.Insert(want, 3, "heic")
+	}
+	if formats := Formats(); !slices.Equal(formats, want) {
+		t.Fatalf("formats %v, want %v", formats, want)
 	}
 	for format := range wasmFormats {
 		_, failures := collect(t, format, []byte("x"), media.Limits{})
 		if len(failures) == 0 {
 			t.Errorf("%s: no failure", format)
-		} else if !codecsLinked && failures[0].Code != hashmatch.Unsupported {
+		} else if !slices.Contains(want, format) && failures[0].Code != hashmatch.Unsupported {
 			t.Errorf("%s without its decoder: %v", format, failures)
 		}
 	}
