@@ -2,7 +2,7 @@
 // for them and the values that the tests expect. Nothing in it comes from a camera or from elsewhere, and the same
 // program writes the same bytes every time.
 //
-//	go run -tags nodynamic ./testdata/make        # from the top of the project
+//	go run -tags nodynamic,heic ./testdata/make   # from the top of the project
 //
 // It removes no file: what it no longer writes, its test reports.
 package main
@@ -26,6 +26,9 @@ func main() {
 	}
 	if systemLibraries() {
 		log.Fatal("built without -tags nodynamic, and libraries of this system took the place of the codecs: go run -tags nodynamic ./testdata/make")
+	}
+	if !decodesHEIC() {
+		log.Fatal("built without -tags nodynamic,heic, and golden/hashes.tsv has what HEIC files decode to: go run -tags nodynamic,heic ./testdata/make")
 	}
 	heic := encodeHEIC
 	if err := heifEnc(); err != nil {
