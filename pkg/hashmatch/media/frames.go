@@ -105,10 +105,10 @@ func digest(h *maphash.Hash, picture image.Image) {
 	case *image.RGBA:
 		plane(2, m.Pix, m.Stride, 4*size.X, size.Y)
 	case *image.YCbCr:
-		across, down := subsampling(m.SubsampleRatio)
+		width, height, _ := ChromaSize(m.SubsampleRatio, size.X, size.Y)
 		plane(3, m.Y, m.YStride, size.X, size.Y)
-		plane(byte(16*across+down), m.Cb, m.CStride, (size.X+across-1)/across, (size.Y+down-1)/down)
-		plane(0, m.Cr, m.CStride, (size.X+across-1)/across, (size.Y+down-1)/down)
+		plane(16+byte(m.SubsampleRatio), m.Cb, m.CStride, width, height)
+		plane(0, m.Cr, m.CStride, width, height)
 	}
 }
 
@@ -129,12 +129,8 @@ func check(picture image.Image) error {
 		pix, stride, rect, bytes = m.Pix, m.Stride, m.Rect, 4
 	case *image.YCbCr:
 		pix, stride, rect = m.Y, m.YStride, m.Rect
-		across, down := subsampling(m.SubsampleRatio)
-		if across == 0 || rect.Empty() {
-			return errMalformed
-		}
-		width, height := (rect.Dx()+across-1)/across, (rect.Dy()+down-1)/down
-		if !holds(m.Cb, m.CStride, width, height) || !holds(m.Cr, m.CStride, width, height) {
+		width, height, ok := ChromaSize(m.SubsampleRatio, rect.Dx(), rect.Dy())
+		if !ok || !holds(m.Cb, m.CStride, width, height) || !holds(m.Cr, m.CStride, width, height) {
 			return errMalformed
 		}
 	default:
@@ -150,6 +146,16 @@ func check(picture image.Image) error {
 // that the products do not overflow 64 bits; on 32-bit platforms no buffer of such a size can exist.
 func holds(pix []byte, stride, width, height int) bool {
 	return stride >= width && int64(stride)*int64(height-1)+int64(width) <= int64(len(pix))
+}
+
+// ChromaSize returns the sides of the chroma planes of a picture of w x h pixels that starts at (0, 0); ok is false for
+// an unknown ratio.
+func ChromaSize(ratio image.YCbCrSubsampleRatio, w, h int) (width, height int, ok bool) {
+	across, down := subsampling(ratio)
+	if across == 0 {
+		return 0, 0, false
+	}
+	return (w + across - 1) / across, (h + down - 1) / down, true
 }
 
 // subsampling returns how many pixels share one chroma sample across and down; 0, 0 for an unknown ratio.

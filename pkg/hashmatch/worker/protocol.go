@@ -108,7 +108,7 @@ func planes(img image.Image) (kind, ratio byte, parts []plane, err error) {
 	case *image.NRGBA:
 		return kindNRGBA, 0, []plane{{p.Pix, 4 * size.X, p.Stride, size.Y}}, nil
 	case *image.YCbCr:
-		cw, ch, ok := chromaSize(p.SubsampleRatio, size.X, size.Y)
+		cw, ch, ok := media.ChromaSize(p.SubsampleRatio, size.X, size.Y)
 		if !ok {
 			return 0, 0, nil, fmt.Errorf("chroma ratio %v", p.SubsampleRatio)
 		}
@@ -120,25 +120,6 @@ func planes(img image.Image) (kind, ratio byte, parts []plane, err error) {
 type plane struct {
 	pix                 []byte
 	width, stride, rows int // in bytes
-}
-
-// chromaSize returns the size of the chroma planes of a picture that starts at (0, 0).
-func chromaSize(ratio image.YCbCrSubsampleRatio, w, h int) (cw, ch int, ok bool) {
-	switch ratio {
-	case image.YCbCrSubsampleRatio444:
-		return w, h, true
-	case image.YCbCrSubsampleRatio422:
-		return (w + 1) / 2, h, true
-	case image.YCbCrSubsampleRatio420:
-		return (w + 1) / 2, (h + 1) / 2, true
-	case image.YCbCrSubsampleRatio440:
-		return w, (h + 1) / 2, true
-	case image.YCbCrSubsampleRatio411:
-		return (w + 3) / 4, h, true
-	case image.YCbCrSubsampleRatio410:
-		return (w + 3) / 4, (h + 1) / 2, true
-	}
-	return 0, 0, false
 }
 
 func writePicture(w *bufio.Writer, p media.Picture) error {
@@ -179,7 +160,7 @@ func readPicture(r io.Reader, limits media.Limits, buffer *[]byte) (media.Pictur
 		return p, fmt.Errorf("%w: a picture of %d x %d", errProtocol, w, h)
 	}
 	bounds := image.Rect(0, 0, int(w), int(h))
-	cw, ch, ok := chromaSize(ratio, int(w), int(h))
+	cw, ch, ok := media.ChromaSize(ratio, int(w), int(h))
 	total := int(w * h)
 	switch kind {
 	case kindGray:

@@ -5,6 +5,8 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
+
+	"example.org/hashmatch/pkg/hashmatch/media"
 )
 
 // normalise returns img as one of the types that media.Picture promises, with bounds that start at (0, 0). It may
@@ -67,7 +69,7 @@ func whole(img image.Image) bool {
 		return stride >= width && len(pix) >= (height-1)*stride+width
 	}
 	ycbcr := func(img *image.YCbCr) bool {
-		cw, ch, ok := chromaSize(img.SubsampleRatio, w, h)
+		cw, ch, ok := media.ChromaSize(img.SubsampleRatio, w, h)
 		return ok && plane(img.Y, img.YStride, w, h) && plane(img.Cb, img.CStride, cw, ch) && plane(img.Cr, img.CStride, cw, ch)
 	}
 	switch img := img.(type) {
@@ -93,25 +95,6 @@ func whole(img image.Image) bool {
 		return ycbcr(&img.YCbCr) && plane(img.A, img.AStride, w, h)
 	}
 	return true // refused by its type
-}
-
-// chromaSize returns the size of the chroma planes of a w x h picture.
-func chromaSize(ratio image.YCbCrSubsampleRatio, w, h int) (cw, ch int, ok bool) {
-	switch ratio {
-	case image.YCbCrSubsampleRatio444:
-		return w, h, true
-	case image.YCbCrSubsampleRatio422:
-		return (w + 1) / 2, h, true
-	case image.YCbCrSubsampleRatio420:
-		return (w + 1) / 2, (h + 1) / 2, true
-	case image.YCbCrSubsampleRatio440:
-		return w, (h + 1) / 2, true
-	case image.YCbCrSubsampleRatio411:
-		return (w + 3) / 4, h, true
-	case image.YCbCrSubsampleRatio410:
-		return (w + 3) / 4, (h + 1) / 2, true
-	}
-	return 0, 0, false
 }
 
 // opaqueAsRGBA returns img as an RGBA over the same bytes where nothing shows through.
