@@ -49,7 +49,30 @@ var arrows = map[string]row{
 	"hashlist/format": {ours: []string{"hashlist"}},
 	"lookup":          {ours: []string{"hashlist", "index"}},
 
+	// One upload from arrival to answer, and what follows from it.
+	"gate":       {modules: []string{"golang.org/x/sync"}},
+	"audit":      {ours: []string{"gate"}, modules: []string{"golang.org/x/sys"}},
+	"quarantine": {ours: []string{"gate"}, modules: []string{"filippo.io/age", "golang.org/x/sys"}},
+	"review":     {ours: []string{"gate"}, modules: []string{"modernc.org/sqlite"}},
+	"readiness":  {ours: []string{"hashlist", "index", "lookup"}},
+
+	// The ways in.
+	"hook":            {ours: []string{"gate", "lookup", "hashlist"}, modules: []string{"golang.org/x/time"}},
+	"hook/clamd":      {ours: []string{"gate", "hook"}, modules: []string{"golang.org/x/sys"}},
+	"hook/clamavrest": {ours: []string{"gate", "hook"}},
+	"hook/icap":       {ours: []string{"gate", "hook"}},
+	"hook/pictrs":     {ours: []string{"gate", "hook"}},
+	"hook/tusd":       {ours: []string{"gate", "hook"}, modules: []string{"golang.org/x/sys"}},
+	"hook/hma":        {ours: []string{"gate", "hook", "lookup", "hashlist"}},
+	"hook/hooktest":   {ours: []string{"config", "gate", "hook"}}, // for tests only
+
 	// What puts it to use.
+	"metrics": {ours: []string{"gate", "hook", "lookup", "hashlist", "policy", "readiness", "worker"}, modules: []string{"github.com/prometheus"}},
+	"service": {
+		ours: []string{"config", "gate", "audit", "quarantine", "review", "readiness", "policy", "lookup", "hashlist", "worker", "metrics",
+			"hook", "hook/clamd", "hook/clamavrest", "hook/icap", "hook/pictrs", "hook/tusd", "hook/hma"},
+		modules: []string{"github.com/fsnotify", "go.opentelemetry.io/otel", "golang.org/x/sync", "golang.org/x/sys"},
+	},
 	"batch": {modules: []string{"golang.org/x/sync", "golang.org/x/sys", "golang.org/x/term"}},
 	"config": {
 		ours: []string{"digest", "media", "media/isolated", "pdq", "imagehash", "view", "index", "policy", "worker",

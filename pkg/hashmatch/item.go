@@ -14,6 +14,9 @@ type Item struct {
 	// Content is read once, to its end or to the limit. A read that fails with a *Failure keeps its code (a file
 	// that changed while it was read, for one).
 	Content io.Reader
+	// Held is the whole content, if the caller has it in memory: Content is then not read, and nothing is copied. The
+	// slice is neither changed nor kept.
+	Held []byte
 	// Size is the number of bytes that Content will give, as far as the caller knows; 0 or less if it does not. It
 	// saves memory and ends hopeless reads early; it is not trusted.
 	Size int64

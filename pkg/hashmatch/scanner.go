@@ -149,10 +149,11 @@ type scan struct {
 	kinds    KindSet
 	dihedral KindSet
 
-	buffer   *bytes.Buffer // the content, up to MaxBytes
+	buffer   *bytes.Buffer // of the content, where it was read; nil if the item held it
+	content  []byte        // up to MaxBytes
 	size     int64         // bytes read
 	complete bool          // the whole content was read: the digests are true
-	decoded  bool          // the whole content is in buffer
+	decoded  bool          // content is the whole of it
 
 	media    Media
 	digests  []Hash
@@ -184,22 +185,20 @@ func (s *scan) note(n Note) {
 // read reads the content once, up to the limits, and takes its digests on the way.
 func (s *scan) read(ctx context.Context) {
 	defer s.clock(&s.times.Read)()
-	s.buffer, _ = s.buffers.Get().(*bytes.Buffer)
-	if s.buffer == nil {
-		s.buffer = new(bytes.Buffer)
-	}
-	s.buffer.Reset()
-	if s.item.Size > 0 && s.item.Size <= s.config.MaxBytes {
-		s.buffer.Grow(int(s.item.Size) + bytes.MinRead)
-	}
+	sink := s.sink()
 	limit := s.config.MaxDigestBytes
 	if s.item.Size > limit { // hopeless: the head only, to know what it is
 		limit = 1 << 16
 	}
 	content := &contextReader{ctx: ctx, r: s.item.Content}
-	sink := &headWriter{buffer: s.buffer, room: s.config.MaxBytes}
+	if s.item.Held != nil {
+		content.r = bytes.NewReader(s.item.Held)
+	}
 	digests, n, err := s.config.Digester.Digest(io.LimitReader(content, limit), sink, s.kinds.Digests())
 	s.size = n
+	if s.buffer != nil {
+		s.content = s.buffer.Bytes()
+	}
 	if err == nil && n == limit { // is there more?
 		var probe [1]byte
 		var more int
@@ -223,6 +222,23 @@ func (s *scan) read(ctx context.Context) {
 	}
 }
 
+// sink returns where the content is written to while it is read: a pooled buffer, or nowhere if the item holds it.
+func (s *scan) sink() io.Writer {
+	if held := s.item.Held; held != nil {
+		s.content = held[:min(int64(len(held)), s.config.MaxBytes)]
+		return io.Discard
+	}
+	s.buffer, _ = s.buffers.Get().(*bytes.Buffer)
+	if s.buffer == nil {
+		s.buffer = new(bytes.Buffer)
+	}
+	s.buffer.Reset()
+	if s.item.Size > 0 && s.item.Size <= s.config.MaxBytes {
+		s.buffer.Grow(int(s.item.Size) + bytes.MinRead)
+	}
+	return &headWriter{buffer: s.buffer, room: s.config.MaxBytes}
+}
+
 // decode turns the content into frames and hashes each, so that no more than one frame is held.
 func (s *scan) decode(ctx context.Context) {
 	if !s.complete {
@@ -231,7 +247,7 @@ func (s *scan) decode(ctx context.Context) {
 	perceptual := s.kinds.Perceptual()
 	if perceptual == 0 || !s.decoded {
 		stop := s.clock(&s.times.Decode)
-		media, failures := s.config.Decoder.Probe(s.buffer.Bytes())
+		media, failures := s.config.Decoder.Probe(s.content)
 		stop()
 		s.media = media
 		s.failures = append(s.failures, failures...)
@@ -245,7 +261,7 @@ func (s *scan) decode(ctx context.Context) {
 	}
 	started := s.config.now()
 	frames := 0
-	media, failures := s.config.Decoder.Decode(ctx, s.buffer.Bytes(), func(frame *Frame) error {
+	media, failures := s.config.Decoder.Decode(ctx, s.content, func(frame *Frame) error {
 		frames++
 		return s.hash(ctx, frame, perceptual, s.dihedral)
 	})
@@ -350,7 +366,7 @@ func (s *scan) release() {
 	if s.buffer != nil && s.buffer.Cap() <= 8<<20 {
 		s.buffers.Put(s.buffer)
 	}
-	s.buffer = nil
+	s.buffer, s.content = nil, nil
 }
 
 // clock adds the time until the function that it returns is called.
