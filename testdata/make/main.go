@@ -5,6 +5,9 @@
 //	go run -tags nodynamic,heic ./testdata/make   # from the top of the project
 //
 // It removes no file: what it no longer writes, its test reports.
+//
+// Tests that measure on photos need an encoder of WebP, which Go has not: -webp QUALITY -dir OUT PICTURE... writes
+// OUT/PICTURE.webp of each.
 package main
 
 import (
@@ -20,12 +23,19 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("make: ")
 	dir := flag.String("dir", "testdata", "folder to write into")
+	webp := flag.Int("webp", 0, "make nothing of the above, but lossy WebP files of this quality, 1 to 100, of the pictures named")
 	flag.Parse()
-	if flag.NArg() > 0 {
-		log.Fatalf("unexpected argument %q", flag.Arg(0))
+	if (flag.NArg() > 0) != (*webp > 0) {
+		log.Fatal("-webp needs pictures, and nothing else does")
 	}
 	if systemLibraries() {
 		log.Fatal("built without -tags nodynamic, and libraries of this system took the place of the codecs: go run -tags nodynamic ./testdata/make")
+	}
+	if *webp > 0 {
+		if err := reencode(*dir, *webp, flag.Args()); err != nil {
+			log.Fatal(err)
+		}
+		return
 	}
 	if !decodesHEIC() {
 		log.Fatal("built without -tags nodynamic,heic, and golden/hashes.tsv has what HEIC files decode to: go run -tags nodynamic,heic ./testdata/make")
