@@ -49,7 +49,7 @@ func TestDefaults(t *testing.T) {
 	s := declared(t, "unnamed")
 	for _, kind := range hashmatch.Kinds() {
 		want := map[hashmatch.Kind]int{
-			hashmatch.PDQ: 31, hashmatch.PHash: 6, hashmatch.DHash: 6, hashmatch.AHash: 6,
+			hashmatch.PDQ: 31, hashmatch.PHash: 6, hashmatch.DHash: 1, hashmatch.AHash: 0,
 			hashmatch.PHash256: 24, hashmatch.DHash256: 24, hashmatch.AHash256: 8,
 		}[kind]
 		if got := p.Reach(s, "any", kind, 50); got != want {
