@@ -35,6 +35,7 @@ type Builder struct {
 	pending [buckets][]byte
 	scratch struct{ descriptor, content []byte }
 	entries uint64
+	dropped int
 }
 
 // Add adds an entry, or says why it cannot be in a list; the Builder is as it was then. It keeps nothing of entry.
@@ -62,9 +63,13 @@ func (b *Builder) Add(entry hashmatch.Entry) error {
 	return nil
 }
 
+// Superseded returns how many entries the last List left out because another one of their key has a later Updated.
+func (b *Builder) Superseded() int { return b.dropped }
+
 // List returns the list of what was added and empties the Builder.
 func (b *Builder) List() (*List, error) {
 	segments := make([]*segment, buckets)
+	dropped := make([]int, buckets)
 	var which []int
 	for bucket, raw := range b.pending {
 		if len(raw) > 0 {
@@ -74,14 +79,18 @@ func (b *Builder) List() (*List, error) {
 	err := eachBucket(which, func(bucket int) error {
 		raw := b.pending[bucket]
 		b.pending[bucket] = nil
-		drafts, err := join(unpack(raw))
+		drafts, n, err := join(unpack(raw))
 		if err != nil {
 			return err
 		}
+		dropped[bucket] = n
 		segments[bucket], err = newSegment(drafts)
 		return err
 	})
-	b.entries = 0
+	b.entries, b.dropped = 0, 0
+	for _, n := range dropped {
+		b.dropped += n
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -100,36 +109,37 @@ func unpack(raw []byte) []draft {
 	return drafts
 }
 
-// join sorts drafts of one bucket and makes one of those with the same key.
-func join(drafts []draft) ([]draft, error) {
+// join sorts drafts of one bucket and makes one of those with the same key. It counts those that it drops.
+func join(drafts []draft) (out []draft, dropped int, err error) {
 	sortDrafts(drafts)
-	out := drafts[:0]
+	out = drafts[:0]
 	for i := 0; i < len(drafts); {
 		j := i + 1
 		for ; j < len(drafts) && drafts[j].prefix == drafts[i].prefix && drafts[j].digest() == drafts[i].digest(); j++ {
 		}
 		one := drafts[i]
 		if j > i+1 {
-			var err error
-			if one, err = joinOne(drafts[i:j]); err != nil {
-				return nil, err
+			var n int
+			if one, n, err = joinOne(drafts[i:j]); err != nil {
+				return nil, 0, err
 			}
+			dropped += n
 		}
 		out = append(out, one)
 		i = j
 	}
-	return out, nil
+	return out, dropped, nil
 }
 
-// joinOne joins records of one key.
-func joinOne(drafts []draft) (draft, error) {
+// joinOne joins the latest of several records of one key and counts the others.
+func joinOne(drafts []draft) (draft, int, error) {
 	var latest time.Time
 	for i := range drafts {
 		if updated := drafts[i].updated(); updated.After(latest) {
 			latest = updated
 		}
 	}
-	joined := hashmatch.Entry{Updated: latest}
+	joined, older := hashmatch.Entry{Updated: latest}, 0
 	for i := range drafts {
 		e := mustEntry(&drafts[i])
 		if joined.Added.IsZero() || !e.Added.IsZero() && e.Added.Before(joined.Added) {
@@ -139,6 +149,7 @@ func joinOne(drafts []draft) (draft, error) {
 			joined.Synced = e.Synced
 		}
 		if !e.Updated.Equal(latest) {
+			older++
 			continue
 		}
 		joined.Key = e.Key
@@ -155,8 +166,8 @@ func joinOne(drafts []draft) (draft, error) {
 	}
 	normalise(&joined)
 	if err := validate(&joined); err != nil {
-		return draft{}, fmt.Errorf("entry %q: %w", joined.Key, err)
+		return draft{}, 0, fmt.Errorf("entry %q: %w", joined.Key, err)
 	}
 	d, _ := newDraft(&joined)
-	return d, nil
+	return d, older, nil
 }

@@ -17,7 +17,7 @@ type layout struct {
 }
 
 var layouts = map[Format]layout{
-	CSV:     {[]string{"kind", "hash", "entry", "list", "label", "status"}, 2},
+	CSV:     {[]string{"kind", "hash", "entry", "list", "label", "status", "updated"}, 2},
 	PytxCSV: {[]string{"signal_type", "signal_str", "collab", "category", "tags"}, 2},
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode"
 
 	"example.org/hashmatch/pkg/hashmatch"
@@ -35,7 +36,7 @@ func Export(w io.Writer, l *hashlist.List, f Format) (Exported, error) {
 	switch f {
 	case CSV:
 		write = x.csvRows
-		x.line("entry", "kind", "hash", "list", "label", "status")
+		x.line("entry", "kind", "hash", "list", "label", "status", "updated")
 	case PytxText:
 		write = x.pytxText
 	case PytxCSV:
@@ -99,7 +100,6 @@ func (x *exporter) word(s *hashmatch.Signature) (kind, text string, ok bool) {
 
 // losses counts what no format here carries.
 func (x *exporter) losses(e *hashmatch.Entry) {
-	x.omit("update time", !e.Updated.IsZero())
 	for _, s := range e.Signatures {
 		if s.Votes != (hashmatch.Votes{}) {
 			x.omit("votes", true)
@@ -120,13 +120,16 @@ func (x *exporter) csvRows(e *hashmatch.Entry) {
 		}
 		labelEscape.WriteString(&labels, label)
 	}
-	key := e.Key.String()
+	key, updated := e.Key.String(), ""
+	if !e.Updated.IsZero() {
+		updated = e.Updated.UTC().Format(time.RFC3339Nano)
+	}
 	if len(e.Signatures) == 0 {
-		x.line(key, "", "", x.list, labels.String(), e.Status.String())
+		x.line(key, "", "", x.list, labels.String(), e.Status.String(), updated)
 	}
 	for i := range e.Signatures {
 		if kind, text, ok := x.word(&e.Signatures[i]); ok {
-			x.line(key, kind, text, x.list, labels.String(), e.Status.String())
+			x.line(key, kind, text, x.list, labels.String(), e.Status.String(), updated)
 		}
 	}
 }
@@ -137,6 +140,7 @@ func (x *exporter) pytxText(e *hashmatch.Entry) {
 		return
 	}
 	x.losses(e)
+	x.omit("update time", !e.Updated.IsZero())
 	x.omit("classification", e.Classification != "")
 	x.omit("label", len(e.Labels) > 0)
 	for i := range e.Signatures {
@@ -153,6 +157,7 @@ func (x *exporter) pytxRows(e *hashmatch.Entry) {
 		return
 	}
 	x.losses(e)
+	x.omit("update time", !e.Updated.IsZero())
 	category := e.Classification
 	if e.Status == hashmatch.Disputed && !disputedCategories[strings.ToUpper(category)] {
 		x.omit("classification", category != "")

@@ -30,13 +30,13 @@
 //
 // # CSV
 //
-// The project's own: a header line and the columns entry, kind, hash, list, label, status, in any order, of which
-// kind and hash are required.
+// The project's own: a header line and the columns entry, kind, hash, list, label, status, updated, in any order, of
+// which kind and hash are required.
 //
-//		entry,kind,hash,list,label,status
-//		img-1,pdq,0123456789abcdef…,national,A1;synthetic,active
-//		img-1,sha256,…,national,,
-//		exchange/42/img-2,,,national,,withdrawn
+//		entry,kind,hash,list,label,status,updated
+//		img-1,pdq,0123456789abcdef…,national,A1;synthetic,active,2026-01-31T12:00:00Z
+//		img-1,sha256,…,national,,,2026-01-31T12:00:00Z
+//		exchange/42/img-2,,,national,,withdrawn,
 //
 //	  - entry is an ID, or source/member/ID with % and / inside a part written as %25 and %2F; where it is empty, the ID
 //	    is derived from the hash. Lines with the same entry are one entry with several signatures; they need not stand
@@ -49,8 +49,12 @@
 //	    lines of an entry add up.
 //	  - status is active (or empty), disputed, suspended or withdrawn. If lines of an entry differ, the last of these
 //	    in that order holds.
+//	  - updated is when the source last changed the entry, as RFC 3339 has it, or empty. Only the lines of an entry that
+//	    state the latest time of all are taken, those without one being the oldest: state it in every line of an entry
+//	    or in none. Result.Superseded counts the others.
 //
-// A quoted field cannot hold a line break. What this format does not carry: votes, classification, and the times.
+// A quoted field cannot hold a line break. What this format does not carry: votes, classification, and the times at
+// which an entry was added and confirmed here.
 package format
 
 import (
@@ -153,6 +157,7 @@ type Result struct {
 	Opaque     int    // of these, with a signature that hashmatch does not compute
 	Skipped    int    // refused lines
 	OtherLists int    // CSV: lines of other lists than Options.List
+	Superseded int    // Import: lines that a later one of the same entry took the place of
 	Entries    int    // Import: entries of the list
 }
 
@@ -210,7 +215,7 @@ func Import(r io.Reader, options Options) (*hashlist.List, Result, error) {
 	if err != nil {
 		return nil, p.result, err
 	}
-	p.result.Entries = l.Len()
+	p.result.Entries, p.result.Superseded = l.Len(), b.Superseded()
 	info := hashlist.Info{Name: p.result.List, Source: p.result.Format.String(), Created: options.Now, Synced: options.Now}
 	return l.WithInfo(info), p.result, nil
 }

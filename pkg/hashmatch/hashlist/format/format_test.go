@@ -169,6 +169,7 @@ func TestTextVariants(t *testing.T) {
 func TestRefusedLines(t *testing.T) {
 	zero := strings.Repeat("0", 64)
 	const csvHead = "entry,kind,hash,list,label,status\n"
+	const csvDated = "kind,hash,entry,updated\n"
 	const pytxHead = "signal_type,signal_str,collab,category,tags\n"
 	for text, want := range map[string]string{
 		"pdq " + pdq1 + "\npdq " + pdq1[1:]:                               "line 2: pdq: 63 hex digits, want 64",
@@ -188,6 +189,10 @@ func TestRefusedLines(t *testing.T) {
 		csvHead + "a,pdq," + pdq1 + ",,":                                  "line 2: 5 fields, the header has 6",
 		csvHead + "a,pdq," + pdq1 + ",,,gone":                             `line 2: unknown status "gone"`,
 		csvHead + "a,pdq," + pdq1 + ",,," + pdq1:                          "line 2: unknown status",
+		csvDated + "pdq," + pdq1 + ",a,2026-01-31":                        "line 2: updated: want a time",
+		csvDated + "pdq," + pdq1 + ",a," + pdq1:                           "line 2: updated: want a time",
+		csvDated + "pdq," + pdq1 + ",a,9999-12-31T23:59:59-01:00":         "line 2: a time is outside of the years",
+		csvDated + "pdq," + pdq1 + ",a,2026-02-30T00:00:00Z":              "line 2: updated: want a time",
 		csvHead + "a,,,,,":                                                "line 2: no kind of hash",
 		csvHead + "a,," + pdq1 + ",,,":                                    "line 2: no kind of hash",
 		csvHead + ",,,,,withdrawn":                                        "line 2: neither an entry nor a hash",
@@ -394,6 +399,10 @@ func drawEntry(t *rapid.T) hashmatch.Entry {
 	if rapid.Bool().Draw(t, "exchange") {
 		e.Key.Source, e.Key.Member = name("source"), name("member")
 	}
+	if rapid.Bool().Draw(t, "dated") {
+		micros := rapid.Int64Range(-62135596799_000_000, 253402300799_999_999).Draw(t, "updated")
+		e.Updated = time.UnixMicro(micros).In(time.FixedZone("", 3600*rapid.IntRange(-12, 12).Draw(t, "zone")))
+	}
 	for range rapid.IntRange(0, 2).Draw(t, "labels") {
 		e.Labels = append(e.Labels, name("label"))
 	}
@@ -435,6 +444,47 @@ func TestCSVRoundTrip(t *testing.T) {
 			t.Fatalf("%d lines exported, %d read", exported.Lines, result.Lines)
 		}
 	})
+}
+
+// Which of two records of an entry wins is decided by their times, in one file and over several.
+func TestUpdated(t *testing.T) {
+	const head = "kind,hash,entry,status,updated\n"
+	older := "md5," + md51 + ",a,,2026-01-31T12:00:00+01:00\n"
+	newer := "pdq," + pdq1 + ",a,disputed,2026-01-31T11:00:00.000001Z\npdq," + pdq2 + ",a,disputed,2026-01-31T11:00:00.000001Z\n"
+	undated := "md5," + md51 + ",a,,\n"
+	withdrawn := ",,a,withdrawn,2026-02-01T00:00:00Z\n"
+	load := func(text string) (*hashlist.List, Result) {
+		l, result, err := importText(head+text, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l, result
+	}
+	want, _ := load(newer)
+	if e := find(t, want, hashmatch.EntryKey{ID: "a"}); len(e.Signatures) != 2 || e.Updated.UnixMicro() != 1769857200000001 {
+		t.Errorf("%+v", e)
+	}
+	for text, superseded := range map[string]int{
+		newer + older: 1, older + newer: 1, undated + newer + undated + older: 3, newer + newer: 0,
+	} {
+		if l, result := load(text); l.Revision() != want.Revision() || result.Superseded != superseded {
+			t.Errorf("%q: another list, or %d superseded", text, result.Superseded)
+		}
+	}
+	if l, result := load(undated + withdrawn + newer); l.StatusCounts()[hashmatch.Withdrawn] != 1 || result.Superseded != 3 {
+		t.Errorf("%v, %+v", l.StatusCounts(), result)
+	}
+	for _, old := range []string{older, undated} {
+		merged, _ := load(old)
+		merged, _, err := merged.Merge(want, day)
+		if err != nil || merged.Revision() != want.Revision() {
+			t.Errorf("the newer record does not win: %v", err)
+		}
+		earlier, _ := load(old)
+		if again, summary, err := merged.Merge(earlier, day); err != nil || again.Revision() != want.Revision() || summary.Stale != 1 {
+			t.Errorf("the older record wins: %+v, %v", summary, err)
+		}
+	}
 }
 
 func TestPytxRoundTrip(t *testing.T) {
@@ -486,7 +536,7 @@ func TestExportSaysWhatItOmits(t *testing.T) {
 		t.Fatal(err)
 	}
 	for f, want := range map[Format]Exported{
-		CSV: {4, 5, map[string]int{"votes": 3, "classification": 3, "update time": 4, "tmk": 3, photoDNA: 3}},
+		CSV: {4, 5, map[string]int{"votes": 3, "classification": 3, "tmk": 3, photoDNA: 3}},
 		PytxText: {1, 1, map[string]int{"votes": 1, "classification": 1, "update time": 1, "tmk": 1, photoDNA: 1, "label": 1,
 			"disputed": 1, "suspended": 1, "withdrawn": 1}},
 		PytxCSV: {2, 3, map[string]int{"votes": 2, "classification": 1, "update time": 2, "tmk": 2, photoDNA: 2, "label": 2,

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"time"
 
 	"example.org/hashmatch/pkg/hashmatch"
 	"example.org/hashmatch/pkg/hashmatch/hashlist"
@@ -130,9 +131,9 @@ var labelUnescape = strings.NewReplacer("%25", "%", "%3B", ";", "%3b", ";")
 // maxKeyText is the longest text of a key: three parts, each byte of which may be escaped.
 const maxKeyText = 3*3*hashlist.MaxKeyBytes + 2
 
-// csvRow reads kind, hash, entry, list, label, status.
+// csvRow reads kind, hash, entry, list, label, status, updated.
 func (p *parser) csvRow(fields [][]byte) error {
-	kind, value, entry, list, label, status := fields[0], fields[1], fields[2], fields[3], fields[4], fields[5]
+	kind, value, entry, list, label, status, updated := fields[0], fields[1], fields[2], fields[3], fields[4], fields[5], fields[6]
 	if other, err := p.otherList(list); err != nil || other {
 		return err
 	}
@@ -151,6 +152,11 @@ func (p *parser) csvRow(fields [][]byte) error {
 	}
 	e := &r.entry
 	e.Status = state
+	if len(updated) > 0 {
+		if e.Updated, err = time.Parse(time.RFC3339, string(updated)); err != nil {
+			return refused("updated: want a time as 2026-01-31T12:00:00Z") // the parser's error repeats the text
+		}
+	}
 	if len(entry) > maxKeyText {
 		return refused("entry: %d bytes", len(entry))
 	}
