@@ -36,6 +36,7 @@ const slots = 32
 // listRules are the rules of one list with nothing left out.
 type listRules struct {
 	role        Role
+	shadow      bool
 	kinds       hashmatch.KindSet
 	floor       int
 	thresholds  [slots]int // by kind; meaningful for kinds only
