@@ -57,6 +57,18 @@ func TestMain(m *testing.M) {
 			}
 		}
 		os.Exit(Main(os.Stdin, os.Stdout))
+	case "spin on demand": // decodes, and then or at once goes on without end where the file's last bytes say so
+		decode = func(ctx context.Context, format string, content []byte, limits media.Limits, yield func(media.Picture) error) []hashmatch.Failure {
+			var failures []hashmatch.Failure
+			if !bytes.HasSuffix(content, spinAtOnce) {
+				failures = isolated.Decode(ctx, format, content, limits, yield)
+			}
+			for bytes.HasSuffix(content, spinAtOnce) || bytes.HasSuffix(content, spinAfterwards) {
+				spun++
+			}
+			return failures
+		}
+		os.Exit(Main(os.Stdin, os.Stdout))
 	case "parent of a spinner":
 		parentOfASpinner()
 	case "chatty": // prints where it must not
@@ -64,6 +76,18 @@ func TestMain(m *testing.M) {
 			for range 1000 {
 				fmt.Println("Skipped 31 bytes before marker 0xda")
 				fmt.Fprintln(os.Stderr, "Skipped 31 bytes before marker 0xda")
+			}
+			return isolated.Decode(ctx, format, content, limits, yield)
+		}
+		os.Exit(Main(os.Stdin, os.Stdout))
+	case "flood": // prints 64 MiB past what keeps decoders quiet
+		stderr := os.Stderr
+		decode = func(ctx context.Context, format string, content []byte, limits media.Limits, yield func(media.Picture) error) []hashmatch.Failure {
+			line := bytes.Repeat([]byte("Corrupt JPEG data: premature end of data segment\n"), 1<<10)
+			for n := 0; n < 64<<20; n += len(line) {
+				if _, err := stderr.Write(line); err != nil {
+					panic(err)
+				}
 			}
 			return isolated.Decode(ctx, format, content, limits, yield)
 		}
@@ -114,6 +138,9 @@ func TestMain(m *testing.M) {
 
 var spun int
 
+// The ends of files for "spin on demand".
+var spinAtOnce, spinAfterwards = []byte("spin at once"), []byte("spin afterwards")
+
 func mustRead() {
 	if _, err := readRequest(bufio.NewReader(os.Stdin)); err != nil {
 		os.Exit(1)
@@ -127,7 +154,9 @@ func testPool(t testing.TB, how string, change func(*Config)) *Pool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Config{Command: []string{self}, Env: []string{behaviour + "=" + how}, Size: 1, Deadline: 20 * time.Second}
+	// The race detector has a process that ends sleep for a second.
+	env := []string{behaviour + "=" + how, "GORACE=atexit_sleep_ms=0"}
+	c := Config{Command: []string{self}, Env: env, Size: 1, Deadline: time.Minute}
 	if change != nil {
 		change(&c)
 	}
@@ -198,7 +227,7 @@ func TestEveryDeathIsOneFilesFailure(t *testing.T) {
 		{how: "huge picture", code: hashmatch.Panicked, detail: "a picture of 4294967295 x 4294967295"},
 		{how: "pictures without end", code: hashmatch.Panicked, detail: "more than 1000 pictures", count: 1000},
 		{how: "an unknown failure", code: hashmatch.Panicked, detail: "makes no sense"},
-		{how: "hang", code: hashmatch.TimedOut, detail: "stopped"},
+		{how: "hang", code: hashmatch.TimedOut}, // stopped, or not ready on a busy machine
 		{how: "no such behaviour", code: hashmatch.Panicked, detail: "died"},
 	} {
 		t.Run(tc.how, func(t *testing.T) {
@@ -282,6 +311,48 @@ func TestADecoderThatPrintsDoesNoHarm(t *testing.T) {
 	}
 }
 
+// What a child prints is read on and thrown away: it neither waits for room in the pipe nor costs the parent memory.
+func TestAFloodOnStandardErrorIsDropped(t *testing.T) {
+	p := testPool(t, "flood", nil)
+	content, want := tiffFile(t, 40, 30, 1)
+	pix, count, failures := decodeGray(p, t.Context(), content)
+	if count != 1 || len(failures) != 0 || !bytes.Equal(pix, want.Pix) {
+		t.Fatalf("%d pictures, failures %v", count, failures)
+	}
+	c := <-p.free
+	defer func() { p.free <- c }()
+	if kept := len(c.stderr.String()); kept == 0 || kept > 4<<10 {
+		t.Errorf("%d bytes kept", kept)
+	}
+}
+
+// The decoder of damaged JPEGs prints a line for each piece of damage, to the standard error of the process that it
+// believes to be its own.
+func TestTheDecoderOfDamagedJPEGsIsQuiet(t *testing.T) {
+	if !slices.Contains(isolated.Formats(), "jpeg") {
+		t.Log("this build does not decode damaged JPEGs: not tested")
+		return
+	}
+	content, err := os.ReadFile("../../../testdata/damaged/cut-baseline.jpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := testPool(t, "decode", nil)
+	pictures := 0
+	failures := p.Decode(t.Context(), "jpeg", content, media.Limits{}, func(media.Picture) error { pictures++; return nil })
+	if pictures != 1 || len(failures) == 0 {
+		t.Fatalf("%d pictures, failures %v", pictures, failures)
+	}
+	c := <-p.free
+	defer func() { p.free <- c }()
+	if c == nil {
+		t.Fatal("the child died")
+	}
+	if text := c.stderr.String(); text != "" {
+		t.Errorf("%d bytes on stderr: %.200q", len(text), text)
+	}
+}
+
 func TestALargeBufferIsGivenBack(t *testing.T) {
 	p := testPool(t, "decode", nil)
 	for _, tc := range []struct {
@@ -312,14 +383,20 @@ func TestAProgramThatCannotBeStarted(t *testing.T) {
 }
 
 func TestContextStopsTheChild(t *testing.T) {
-	p := testPool(t, "hang", nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	content, _ := tiffFile(t, 4, 4, 0)
-	started := time.Now()
-	_, _, failures := decodeGray(p, ctx, content)
-	if len(failures) != 1 || failures[0].Code != hashmatch.TimedOut || time.Since(started) > 10*time.Second {
-		t.Errorf("after %v: %v", time.Since(started), failures)
+	p := testPool(t, "spin on demand", nil)
+	content, want := tiffFile(t, 40, 30, 1)
+	for range 2 {
+		pix, _, failures := decodeGray(p, t.Context(), content) // so that a child is ready
+		if len(failures) != 0 || !bytes.Equal(pix, want.Pix) {
+			t.Fatalf("failures %v", failures)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		started := time.Now()
+		_, _, failures = decodeGray(p, ctx, slices.Concat(content, spinAtOnce))
+		cancel()
+		if len(failures) != 1 || failures[0].Code != hashmatch.TimedOut || !strings.Contains(failures[0].Detail, "stopped") {
+			t.Errorf("after %v: %v", time.Since(started), failures)
+		}
 	}
 }
 
