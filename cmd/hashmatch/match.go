@@ -102,11 +102,11 @@ func findMatches(engine *config.Engine, surface hashmatch.Surface, query hashmat
 	matches := []hashmatch.Match{}
 	reach := func(list string) int {
 		if threshold == defaultThreshold {
-			return engine.Policy.Reach(surface, list, query.Kind, 100)
+			return engine.Policy().Reach(surface, list, query.Kind, 100)
 		}
 		return threshold
 	}
-	engine.Lists.Set().Search(query, reach, func(m hashmatch.Match) {
+	engine.Lists().Search(query, reach, func(m hashmatch.Match) {
 		if m.Labels == nil {
 			m.Labels = []string{}
 		}

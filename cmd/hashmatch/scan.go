@@ -244,7 +244,7 @@ func (f scanFlags) format(stdout io.Writer) (func(*batch.Output) batch.Results, 
 
 func (f scanFlags) openCheckpoint(args []string, surface hashmatch.Surface, engine *config.Engine) (*batch.Checkpoint, error) {
 	terms := batch.Terms{
-		Surface: surface.Name(), Policy: engine.Policy.Revision(), Revisions: engine.Lists.Set().Revisions(), Results: f.output,
+		Surface: surface.Name(), Policy: engine.Policy().Revision(), Revisions: engine.Lists().Revisions(), Results: f.output,
 	}
 	for _, arg := range args {
 		path := arg

@@ -23,7 +23,7 @@ import (
 // photos have; the real ones need ../shared.
 func BenchmarkScan(b *testing.B) {
 	engine := scanningEngine(b)
-	surface, err := engine.config.Surface("public")
+	surface, err := engine.Surface("public")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -124,7 +124,9 @@ func scanningEngine(b *testing.B) *Engine {
 			scanning.err = err
 			return
 		}
-		scanning.Lists.Swap(set)
+		next := *scanning.state.Load()
+		next.lists = set
+		scanning.state.Store(&next)
 		runtime.GC()
 	})
 	if scanning.err != nil {

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.org/hashmatch/pkg/hashmatch"
 	"example.org/hashmatch/pkg/hashmatch/digest"
-	"example.org/hashmatch/pkg/hashmatch/hashlist"
-	"example.org/hashmatch/pkg/hashmatch/hashlist/format"
 	"example.org/hashmatch/pkg/hashmatch/imagehash"
 	"example.org/hashmatch/pkg/hashmatch/lookup"
 	"example.org/hashmatch/pkg/hashmatch/media"
@@ -23,10 +22,21 @@ import (
 // Engine is a configuration put to work. It is safe for concurrent use.
 type Engine struct {
 	Scanner *hashmatch.Scanner
-	Policy  *policy.Policy
-	Lists   *lookup.Live // empty until LoadLists
-	config  *Config
+
+	options OpenOptions
 	pool    *worker.Pool
+	state   atomic.Pointer[state]
+	change  sync.Mutex // one change of state at a time
+	files   map[string]loaded
+}
+
+// state is everything that a reload changes, in one step.
+type state struct {
+	config   *Config
+	policy   *policy.Policy
+	rules    hashmatch.Policy // policy, as OpenOptions.Wrap made it
+	surfaces map[string]hashmatch.Surface
+	lists    *lookup.Set // nil until LoadLists
 }
 
 // OpenOptions are what an Engine needs beside the configuration.
@@ -34,16 +44,22 @@ type OpenOptions struct {
 	// Worker is the command line that starts a decoder: a program that calls worker.Main. Without one, the formats
 	// whose decoders need a process of their own are unsupported.
 	Worker []string
+	// Wrap returns the policy that uploads are decided by: p, or one that asks p. nil means p.
+	Wrap func(p hashmatch.Policy) hashmatch.Policy
+	// Plant returns a list that is searched beside those of the configuration and named in no verdict's revisions: the
+	// canary, of the kinds that the lists hold. nil means none.
+	Plant func(ctx context.Context, kinds hashmatch.KindSet) (*lookup.Served, error)
 }
 
 // Open builds the Scanner that c describes. It loads no list: until LoadLists was called, every verdict is a hold.
 // Close it when no scan is under way any more.
 func (c *Config) Open(_ context.Context, options OpenOptions) (*Engine, error) {
-	rules, err := c.Policy()
+	e := &Engine{options: options, files: make(map[string]loaded)}
+	first, err := e.newState(c)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{Policy: rules, Lists: new(lookup.Live), config: c}
+	e.state.Store(first)
 	limits := c.Limits.withDefaults()
 	decoder := media.Config{Limits: limits.Media(), Memory: int64(limits.Memory)}
 	if len(options.Worker) > 0 {
@@ -57,7 +73,7 @@ func (c *Config) Open(_ context.Context, options OpenOptions) (*Engine, error) {
 		Digester: digest.Digester{},
 		Decoder:  media.New(decoder),
 		Hashers:  []hashmatch.Hasher{pdq.Hasher{}, imagehash.Hasher{}},
-		Rules:    func() (hashmatch.Lists, hashmatch.Policy) { return e.Lists.Lists(), e.Policy },
+		Rules:    e.Rules,
 		MaxBytes: int64(limits.MaxBytes), MaxDigestBytes: int64(limits.MaxDigestBytes),
 		Timeout: time.Duration(limits.Timeout),
 	})
@@ -68,52 +84,165 @@ func (c *Config) Open(_ context.Context, options OpenOptions) (*Engine, error) {
 	return e, nil
 }
 
+// newState returns what c states, without lists.
+func (e *Engine) newState(c *Config) (*state, error) {
+	rules, err := c.Policy()
+	if err != nil {
+		return nil, err
+	}
+	s := &state{config: c, policy: rules, rules: rules, surfaces: make(map[string]hashmatch.Surface)}
+	if e.options.Wrap != nil {
+		s.rules = e.options.Wrap(rules)
+	}
+	surfaces, err := c.Surfaces()
+	if err != nil {
+		return nil, err
+	}
+	for _, surface := range surfaces {
+		s.surfaces[surface.Name()] = surface
+	}
+	return s, nil
+}
+
+// Rules returns the lists and the policy in force, as a Scanner takes them.
+func (e *Engine) Rules() (hashmatch.Lists, hashmatch.Policy) {
+	s := e.state.Load()
+	if s.lists == nil {
+		return nil, s.rules
+	}
+	return s.lists, s.rules
+}
+
+// Lists returns the lists in force; nil until LoadLists has put some in force.
+func (e *Engine) Lists() *lookup.Set { return e.state.Load().lists }
+
+// Policy returns the policy in force, without what OpenOptions.Wrap adds.
+func (e *Engine) Policy() *policy.Policy { return e.state.Load().policy }
+
+// Config returns the configuration in force. It is not to be changed.
+func (e *Engine) Config() *Config { return e.state.Load().config }
+
+// Surface returns a surface of the configuration in force, or an error that wraps hashmatch.ErrSurfaceRefused.
+func (e *Engine) Surface(name string) (hashmatch.Surface, error) {
+	if surface, ok := e.state.Load().surfaces[name]; ok {
+		return surface, nil
+	}
+	return hashmatch.Surface{}, fmt.Errorf("%w: %q is not declared in the configuration", hashmatch.ErrSurfaceRefused, name)
+}
+
+// Shadow says whether a surface is in shadow mode in the configuration in force.
+func (e *Engine) Shadow(surface hashmatch.Surface) bool {
+	for _, d := range e.state.Load().config.Declarations {
+		if d.Name == surface.Name() {
+			return d.Shadow
+		}
+	}
+	return false
+}
+
 // LoadLists reads every list of the configuration and puts them in force together. A list that cannot be read, that
 // holds nothing to search, or of whose kinds the policy searches none is an error, and so are lists that are all
 // allow-lists: each would call everything clean. What was in force stays so.
-func (e *Engine) LoadLists(ctx context.Context) error {
-	if len(e.config.Lists) == 0 {
+func (e *Engine) LoadLists(ctx context.Context) error { return e.Reload(ctx, e.Config()) }
+
+// Reload puts another configuration in force: its surfaces, its policy and its lists, all of them in one step or, with
+// an error, none. Uploads under way end by what they began with. A list whose file has not changed is not read again.
+// The limits and workers of c must be those that the Engine was opened with.
+func (e *Engine) Reload(ctx context.Context, c *Config) error {
+	e.change.Lock()
+	defer e.change.Unlock()
+	if old := e.Config(); old.Limits != c.Limits || old.Workers != c.Workers {
+		return ErrRestart
+	}
+	next, err := e.newState(c)
+	if err != nil {
+		return err
+	}
+	if len(c.Lists) == 0 {
 		return errors.New("no list: there is nothing to compare with")
 	}
+	files := make(map[string]loaded, len(c.Lists))
 	var served []*lookup.Served
-	for _, l := range e.config.Lists {
-		entries, err := ReadList(l.File, l.Name)
-		if err != nil {
-			return fmt.Errorf("list %q: %w", l.Name, err)
-		}
-		ready, err := lookup.Serve(ctx, l.Name, entries)
+	for _, l := range c.Lists {
+		file, err := e.load(ctx, l)
 		if err != nil {
 			return err
 		}
-		served = append(served, ready)
+		files[l.Name] = file
+		served = append(served, file.served)
 	}
-	set, err := lookup.NewSet(served...)
-	if err != nil {
+	if next.lists, err = lookup.NewSet(served...); err != nil {
 		return err
 	}
-	if err := e.canMatch(set); err != nil {
+	if err := next.canMatch(); err != nil {
 		return err
 	}
-	e.Lists.Swap(set)
+	if e.options.Plant != nil {
+		planted, err := e.options.Plant(ctx, next.lists.Kinds())
+		if err != nil {
+			return err
+		}
+		next.lists = next.lists.WithPlanted(planted)
+	}
+	e.files = files
+	e.state.Store(next)
 	return nil
 }
 
-// canMatch returns an error if a list can never match on a surface, or if no list is one to match against.
-func (e *Engine) canMatch(set *lookup.Set) error {
-	surfaces, err := e.config.Surfaces()
+// ErrRestart is returned by a reload of what can only be changed by a restart.
+var ErrRestart = errors.New("limits and workers can only be changed by a restart")
+
+// loaded is a list that was read, and what its file looked like then.
+type loaded struct {
+	path   string
+	info   os.FileInfo
+	served *lookup.Served
+}
+
+// load reads and indexes one list, unless its file is the one that is loaded already.
+func (e *Engine) load(ctx context.Context, l List) (loaded, error) {
+	before, err := os.Stat(l.File)
 	if err != nil {
-		return err
+		return loaded{}, fmt.Errorf("list %q: %w", l.Name, err)
 	}
+	if old, ok := e.files[l.Name]; ok && old.path == l.File && sameFile(old.info, before) {
+		return old, nil
+	}
+	entries, err := ReadList(l.File, l.Name)
+	if err != nil {
+		return loaded{}, fmt.Errorf("list %q: %w", l.Name, err)
+	}
+	if entries.Synced().IsZero() { // text does not say; nor does a snapshot that was imported once
+		entries = entries.WithSynced(before.ModTime())
+	}
+	if old, ok := e.files[l.Name]; ok {
+		if served := old.served.Refresh(entries); served != nil {
+			return loaded{l.File, before, served}, nil
+		}
+	}
+	served, err := lookup.Serve(ctx, l.Name, entries)
+	return loaded{l.File, before, served}, err
+}
+
+// sameFile says whether nothing was written to a file since. Lists are replaced, not written to; should one be, its
+// modification time tells.
+func sameFile(a, b os.FileInfo) bool {
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
+
+// canMatch returns an error if a list can never match on a surface, or if no list is one to match against.
+func (s *state) canMatch() error {
 	blocking := 0
-	for _, l := range set.Lists() {
+	for _, l := range s.lists.Lists() {
 		held := l.Index().Kinds()
-		for _, s := range surfaces {
-			if searched := e.Policy.Kinds(s, l.Name()); searched&held == 0 {
+		for _, d := range s.config.Declarations {
+			surface := s.surfaces[d.Name]
+			if searched := s.policy.Kinds(surface, l.Name()); searched&held == 0 {
 				return fmt.Errorf("list %q: it holds %v, and the policy searches %v: it can never match on surface %q",
-					l.Name(), held.Kinds(), searched.Kinds(), s.Name())
+					l.Name(), held.Kinds(), searched.Kinds(), surface.Name())
 			}
 		}
-		if e.Policy.Role(l.Name()) != policy.AllowList {
+		if s.policy.Role(l.Name()) != policy.AllowList {
 			blocking++
 		}
 	}
@@ -129,47 +258,4 @@ func (e *Engine) Close() error {
 		return nil
 	}
 	return e.pool.Close()
-}
-
-// AddList adds a list to those of the configuration, with the rules that it states and the defaults for the rest. An
-// error names what is wrong and leaves c as it was.
-func (c *Config) AddList(l List) error {
-	extended := *c
-	extended.Lists = append(slices.Clone(c.Lists), l)
-	if failure := extended.complete(); failure != nil {
-		return failure
-	}
-	*c = extended
-	return nil
-}
-
-// ReadList reads the list of the given name from a file: a snapshot, or text in one of the formats that package
-// format tells apart. The name matters for text that holds several lists only. A bad line is an error.
-func ReadList(path, name string) (*hashlist.List, error) {
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("not a regular file")
-	}
-	if err != nil {
-		return nil, err
-	}
-	list, err := hashlist.Open(path)
-	if !errors.Is(err, hashlist.ErrNotSnapshot) {
-		return list, err
-	}
-	list, err = readText(path, "")
-	if errors.Is(err, format.ErrSeveralLists) {
-		list, err = readText(path, name)
-	}
-	return list, err
-}
-
-func readText(path, name string) (*hashlist.List, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	list, _, err := format.Import(file, format.Options{List: name})
-	return list, err
 }

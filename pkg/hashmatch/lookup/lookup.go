@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 
 	"example.org/hashmatch/pkg/hashmatch"
 	"example.org/hashmatch/pkg/hashmatch/hashlist"
@@ -47,10 +46,20 @@ func (s *Served) List() *hashlist.List { return s.entries }
 // Index returns the index over the list's signatures.
 func (s *Served) Index() *index.Index { return s.index }
 
+// Refresh returns the same index under a list of the same content, whose information (its last sync) is newer; nil if
+// the content is another.
+func (s *Served) Refresh(list *hashlist.List) *Served {
+	if list.Revision() != s.entries.Revision() {
+		return nil
+	}
+	return &Served{name: s.name, entries: list, index: s.index}
+}
+
 // Set is every list in force at one moment. It implements hashmatch.Lists: it is immutable and safe for concurrent
 // use.
 type Set struct {
 	lists     []*Served
+	planted   *Served // searched beside them, and not among Lists and Revisions; nil if there is none
 	revisions map[string]string
 	kinds     hashmatch.KindSet
 }
@@ -71,6 +80,14 @@ func NewSet(lists ...*Served) (*Set, error) {
 	return set, nil
 }
 
+// WithPlanted returns the same set with one more list that is searched like the others and is not among Lists,
+// Revisions and Kinds: entries that only the service itself looks for, to see that searching works.
+func (s *Set) WithPlanted(planted *Served) *Set {
+	out := *s
+	out.planted = planted
+	return &out
+}
+
 // Lists returns the lists in the order in which they were given.
 func (s *Set) Lists() []*Served { return s.lists }
 
@@ -86,40 +103,30 @@ func (s *Set) Kinds() hashmatch.KindSet { return s.kinds }
 func (s *Set) Search(h hashmatch.Hash, reach func(list string) int, found func(hashmatch.Match)) {
 	var hits []index.Hit
 	for _, l := range s.lists {
-		if !l.index.Kinds().Has(h.Kind) {
-			continue
-		}
-		threshold := reach(l.name)
-		if threshold < 0 {
-			continue
-		}
-		hits = l.index.Search(hits[:0], h, threshold)
-		for _, hit := range hits {
-			for _, ordinal := range hit.Entries {
-				entry := l.entries.Entry(ordinal)
-				found(hashmatch.Match{
-					List: l.name, Key: entry.Key, Entry: entry.Key.String(), Kind: h.Kind, Distance: hit.Distance,
-					Threshold: threshold, Labels: entry.Labels, Status: entry.Status,
-				})
-			}
-		}
+		hits = l.search(hits[:0], h, reach, found)
+	}
+	if s.planted != nil {
+		s.planted.search(hits[:0], h, reach, found)
 	}
 }
 
-// Live holds the Set in force and swaps it in one step; a reader keeps the Set it took until it is done with it.
-// The zero Live holds none.
-type Live struct{ set atomic.Pointer[Set] }
-
-// Swap puts set in force and returns the one that was, nil if there was none.
-func (l *Live) Swap(set *Set) *Set { return l.set.Swap(set) }
-
-// Set returns the Set in force, nil if there is none.
-func (l *Live) Set() *Set { return l.set.Load() }
-
-// Lists returns the Set in force as the Scanner takes it: nil, not a nil Set, if there is none.
-func (l *Live) Lists() hashmatch.Lists {
-	if set := l.set.Load(); set != nil {
-		return set
+func (s *Served) search(hits []index.Hit, h hashmatch.Hash, reach func(list string) int, found func(hashmatch.Match)) []index.Hit {
+	if !s.index.Kinds().Has(h.Kind) {
+		return hits
 	}
-	return nil
+	threshold := reach(s.name)
+	if threshold < 0 {
+		return hits
+	}
+	hits = s.index.Search(hits, h, threshold)
+	for _, hit := range hits {
+		for _, ordinal := range hit.Entries {
+			entry := s.entries.Entry(ordinal)
+			found(hashmatch.Match{
+				List: s.name, Key: entry.Key, Entry: entry.Key.String(), Kind: h.Kind, Distance: hit.Distance,
+				Threshold: threshold, Labels: entry.Labels, Status: entry.Status,
+			})
+		}
+	}
+	return hits
 }

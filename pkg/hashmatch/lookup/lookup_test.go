@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"sync"
 	"testing"
+	"time"
 
 	"example.org/hashmatch/pkg/hashmatch"
 	"example.org/hashmatch/pkg/hashmatch/hashlist"
@@ -113,32 +113,42 @@ func TestNothingToSearchIsRefused(t *testing.T) {
 	}
 }
 
-func TestLiveHoldsNoListUntilThereIsOne(t *testing.T) {
-	var live Live
-	if live.Lists() != nil || live.Set() != nil {
-		t.Fatal("an empty Live gives lists")
-	}
+func TestRefresh(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	sets := make([]*Set, 2)
-	for i := range sets {
-		var err error
-		if sets[i], err = NewSet(serve(t, "one", newList(t, entry("x", hashmatch.Active, randomHash(r, hashmatch.MD5))))); err != nil {
-			t.Fatal(err)
-		}
+	list := newList(t, entry("x", hashmatch.Active, randomHash(r, hashmatch.MD5)))
+	one := serve(t, "one", list)
+	synced := time.Unix(1_700_000_000, 0)
+	again := one.Refresh(list.WithSynced(synced))
+	if again == nil || again.Index() != one.Index() || !again.List().Synced().Equal(synced) || again.Name() != "one" {
+		t.Errorf("refreshed: %+v", again)
 	}
-	live.Swap(sets[0])
-	var group sync.WaitGroup
-	for range 4 {
-		group.Go(func() {
-			for range 1000 {
-				if live.Lists().Kinds() == 0 {
-					t.Error("a swap was seen half done")
-				}
-			}
-		})
+	if one.Refresh(newList(t, entry("y", hashmatch.Active, randomHash(r, hashmatch.MD5)))) != nil {
+		t.Error("an index was taken over for another content")
 	}
-	for i := range 1000 {
-		live.Swap(sets[i%2])
+}
+
+func TestPlanted(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	listed, planted := randomHash(r, hashmatch.MD5), randomHash(r, hashmatch.SHA1)
+	set, err := NewSet(serve(t, "one", newList(t, entry("x", hashmatch.Active, listed))))
+	if err != nil {
+		t.Fatal(err)
 	}
-	group.Wait()
+	with := set.WithPlanted(serve(t, "(canary)", newList(t, entry("c", hashmatch.Active, planted))))
+	find := func(s *Set, h hashmatch.Hash) (found []string) {
+		s.Search(h, func(string) int { return 0 }, func(m hashmatch.Match) { found = append(found, m.List) })
+		return found
+	}
+	if got := find(with, planted); len(got) != 1 || got[0] != "(canary)" {
+		t.Errorf("planted: %v", got)
+	}
+	if got := find(with, listed); len(got) != 1 || got[0] != "one" {
+		t.Errorf("listed: %v", got)
+	}
+	if got := find(set, planted); len(got) != 0 {
+		t.Errorf("the set it came from: %v", got)
+	}
+	if len(with.Lists()) != 1 || len(with.Revisions()) != 1 || with.Kinds() != hashmatch.SetOf(hashmatch.MD5) {
+		t.Errorf("%d lists, revisions %v, kinds %v", len(with.Lists()), with.Revisions(), with.Kinds().Kinds())
+	}
 }
