@@ -15,7 +15,8 @@
 //	AVIF      libavif in WebAssembly. A sequence is decoded in one go, so that one above 192 MiB of pixels is cut to
 //	          its first picture (TooManyFrames).
 //	HEIC      libheif in WebAssembly, every image of the file; image sequences (tracks) are Unsupported. Linked under
-//	          the build tag heic only, for its licence.
+//	          the build tag heic only, for its licence. It conceals damage inside a coded picture without a word, so
+//	          that there is no failure beside what it made of that.
 //	JPEG XL   libjxl in WebAssembly. An animation is decoded in one go, after its first picture was yielded.
 //	JPEG      jpegli in WebAssembly, which fills in what is missing: always with a Corrupt or Truncated failure.
 //
