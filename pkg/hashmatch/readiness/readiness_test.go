@@ -206,7 +206,9 @@ func TestListThatDoesNotFindItsEntries(t *testing.T) {
 	if err := c.sample(served, r.policy); err != nil {
 		t.Error(err)
 	}
-	c.config.find = func(_ *lookup.Served, h hashmatch.Hash, threshold int, ordinal uint32) bool { return finds(other, h, threshold, ordinal) }
+	c.config.find = func(_ *lookup.Served, h hashmatch.Hash, threshold int, ordinal uint32) bool {
+		return finds(other, h, threshold, ordinal)
+	}
 	if err := c.sample(served, r.policy); err == nil || !strings.Contains(err.Error(), "is not found at a distance of") {
 		t.Errorf("a search that finds nothing: %v", err)
 	}

@@ -22,6 +22,7 @@ const (
 // Keep, until ctx is done; then it returns nil. What fails is logged and tried again. Call it once.
 func (q *Queue) Run(ctx context.Context) error {
 	var cleaned time.Time
+	failures := 0 // in a row
 	for ctx.Err() == nil {
 		if now := q.config.now(); cleaned.IsZero() || now.Sub(cleaned) >= cleanEvery || now.Before(cleaned) {
 			cleaned = now
@@ -38,7 +39,10 @@ func (q *Queue) Run(ctx context.Context) error {
 			failed = !q.try(ctx, "callbacks", err) || failed
 		}
 		if failed {
-			wait = max(min(wait, idle), firstDelay)
+			wait = min(backOff(failures), idle)
+			failures++
+		} else {
+			failures = 0
 		}
 		q.sleep(ctx, wait, failed)
 	}
