@@ -3,7 +3,7 @@
 //
 //	receive -> scan -> enforce -> quarantine, review, audit -> answer
 //
-// Every way in (package hook and the dialects below it, package batch) calls Gate.Check and translates its Outcome.
+// Every way in for uploads that are not published yet is to call Gate.Check and to translate its Outcome.
 //
 // What it promises: the answer is an allow only if the whole content was scanned, the policy allows it and every effect
 // that was due has happened; there is no error that could be taken for one. Uploads that arrive when there is no room
