@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -108,13 +109,14 @@ func Overloaded(t testing.TB) *gate.Gate {
 	g := Gate(t, func(c *gate.Config) {
 		c.Scanner, c.Concurrency, c.Queue, c.QueueTimeout = blocking{ctx}, 1, 1, 20*time.Millisecond
 	})
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_, _ = g.Check(context.Background(), gate.Upload{Surface: Surface(t), Content: bytes.NewReader([]byte("first"))})
-	}()
-	t.Cleanup(func() { stop(); <-done })
-	for g.Stats().Scanning == 0 {
+	var taken sync.WaitGroup
+	for _, size := range []int{5, MaxBytes + 1} { // those that are held in memory and those that are not have turns of their own
+		taken.Go(func() {
+			_, _ = g.Check(context.Background(), gate.Upload{Surface: Surface(t), Content: bytes.NewReader(make([]byte, size))})
+		})
+	}
+	t.Cleanup(func() { stop(); taken.Wait() })
+	for g.Stats().Scanning < 2 {
 		time.Sleep(time.Millisecond)
 	}
 	return g
