@@ -141,7 +141,7 @@ func TestCallbackIsSentUntilItIsTaken(t *testing.T) {
 	got := receiver.wait(t, 1)
 	settled(t, q)
 	decided := *mustShow(t, q, "a").Decided
-	want := []Message{{ID: 1, Item: "a", Surface: "posts", Tenant: "t1", Decision: "release", Actor: "ann", Reason: `said "fine" <b>`, Time: decided}}
+	want := []Message{{ID: decided.UnixMicro(), Item: "a", Surface: "posts", Tenant: "t1", Decision: "release", Actor: "ann", Reason: `said "fine" <b>`, Time: decided}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -238,7 +238,7 @@ func TestCallbackSurvivesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(t, openTest(t, Config{File: path, Callback: receiver.callback(), now: func() time.Time { return time.Now().Add(time.Hour) }}))
-	if got := receiver.wait(t, 1); got[0].Item != "a" || got[0].ID != 1 {
+	if got := receiver.wait(t, 1); got[0].Item != "a" || got[0].ID == 0 {
 		t.Errorf("%+v", got)
 	}
 }

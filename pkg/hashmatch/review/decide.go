@@ -115,8 +115,11 @@ func (q *Queue) recordDecision(ctx context.Context, tx *sql.Tx, seq, version int
 	if n, err := result.RowsAffected(); err != nil || n != 1 {
 		return errors.Join(ErrChanged, err)
 	}
-	if result, err = tx.ExecContext(ctx, "INSERT INTO history (seq, event, time, actor, reason, previous, unaudited) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		seq, string(d.State), d.Time.UnixMicro(), d.Actor, d.Reason, string(d.Previous), q.config.Later); err != nil {
+	// The ID is the time, or one more than the last: so it grows even if a backup took the place of the database, and
+	// receivers of callbacks do not take new decisions for old ones.
+	if result, err = tx.ExecContext(ctx, `INSERT INTO history (id, seq, event, time, actor, reason, previous, unaudited)
+		VALUES (max(?, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'history'), 0) + 1), ?, ?, ?, ?, ?, ?, ?)`,
+		d.Time.UnixMicro(), seq, string(d.State), d.Time.UnixMicro(), d.Actor, d.Reason, string(d.Previous), q.config.Later); err != nil {
 		return err
 	}
 	id, err := result.LastInsertId()

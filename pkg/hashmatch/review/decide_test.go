@@ -210,3 +210,38 @@ func TestItemsPastTheirTimeAreDeleted(t *testing.T) {
 		}
 	}
 }
+
+// IDs of decisions grow: with the clock set back, after the last ones were deleted, and after a backup was restored.
+func TestDecisionIDsGrow(t *testing.T) {
+	now, path := noon, file(t)
+	q := openTest(t, Config{File: path, now: func() time.Time { return now }, Callback: &Callback{URL: "http://127.0.0.1:1/", Secret: secret}})
+	var last int64
+	decided := func(item string) {
+		t.Helper()
+		submit(t, q, near(item, "e1"))
+		if err := q.Release(t.Context(), Ref{Item: item}, byAnn); err != nil {
+			t.Fatal(err)
+		}
+		var id int64
+		if err := q.db.QueryRow("SELECT max(id) FROM outbox").Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		if id <= last {
+			t.Errorf("%s: %d after %d", item, id, last)
+		}
+		last = id
+	}
+	decided("a")
+	now = now.AddDate(-1, 0, 0)
+	decided("back")
+	if _, err := q.db.Exec("DELETE FROM items"); err != nil {
+		t.Fatal(err)
+	}
+	decided("deleted")
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	now = noon.Add(time.Hour)
+	q = openTest(t, Config{now: func() time.Time { return now }, Callback: &Callback{URL: "http://127.0.0.1:1/", Secret: secret}}) // as of a backup
+	decided("restored")
+}

@@ -95,10 +95,23 @@ func openDatabase(ctx context.Context, path string, steps []string, maxPages int
 			db.Close()
 		}
 	}()
-	if err := migrate(ctx, db, steps); err != nil {
+	version, err := identify(ctx, db, len(steps)) // before anything is changed
+	if err != nil {
 		return nil, nil, named(err)
 	}
+	// Nobody else may read it. SQLite gives the files beside it the same mode.
+	if info.Mode().Perm()&0o077 != 0 {
+		if err := os.Chmod(path, 0o600); err != nil {
+			return nil, nil, err
+		}
+	}
 	var verdict string
+	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&verdict); err != nil || verdict != "wal" {
+		return nil, nil, errors.Join(errors.New("there can be no write-ahead log"), named(err))
+	}
+	if err := migrate(ctx, db, steps, version); err != nil {
+		return nil, nil, named(err)
+	}
 	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
 		return nil, nil, named(err)
 	}
@@ -108,8 +121,10 @@ func openDatabase(ctx context.Context, path string, steps []string, maxPages int
 	return db, info, nil
 }
 
-// prepareFile makes the file if it is not there, and sees to it that nobody else can read it. SQLite gives the files
-// beside it the same mode.
+// minPage is the size of the smallest page of SQLite, which would take a shorter file for an empty one.
+const minPage = 512
+
+// prepareFile makes the file if it is not there, and refuses what cannot be a database.
 func prepareFile(path string) (os.FileInfo, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
@@ -125,10 +140,8 @@ func prepareFile(path string) (os.FileInfo, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%w: not a regular file", ErrNotReview)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		if err := os.Chmod(path, 0o600); err != nil {
-			return nil, err
-		}
+	if size := info.Size(); size > 0 && size < minPage {
+		return nil, fmt.Errorf("%w: %d bytes", ErrNotReview, size)
 	}
 	return info, nil
 }
@@ -142,7 +155,6 @@ func dsn(path string, maxPages int) string {
 	pragmas := []string{
 		fmt.Sprintf("busy_timeout(%d)", lockWait.Milliseconds()),
 		"locking_mode(EXCLUSIVE)", // before the first access, so that no shared memory is needed
-		"journal_mode(WAL)",
 		"synchronous(FULL)",
 		"foreign_keys(ON)",
 		"secure_delete(ON)", // what is deleted cannot be read from the file any more
@@ -158,32 +170,39 @@ func dsn(path string, maxPages int) string {
 	return location.String()
 }
 
-// migrate brings the database to the last version of steps.
-func migrate(ctx context.Context, db *sql.DB, steps []string) error {
+// identify returns the version of the database's schema, 0 for a new one.
+func identify(ctx context.Context, db *sql.DB, newest int) (version int, err error) {
+	var id, tables int
+	for query, into := range map[string]*int{
+		"PRAGMA application_id": &id, "PRAGMA user_version": &version, "SELECT count(*) FROM sqlite_schema": &tables,
+	} {
+		if err := db.QueryRowContext(ctx, query).Scan(into); err != nil {
+			return 0, err
+		}
+	}
+	switch {
+	case id == 0 && version == 0 && tables == 0:
+		return 0, nil
+	case id != applicationID:
+		return 0, fmt.Errorf("%w: it belongs to another program", ErrNotReview)
+	case version > newest:
+		return 0, fmt.Errorf("%w: schema %d, this one knows up to %d", ErrNewerSchema, version, newest)
+	case version < 1:
+		return 0, fmt.Errorf("%w: schema %d", ErrCorrupt, version)
+	}
+	return version, nil
+}
+
+// migrate brings the database from its version to the last one of steps.
+func migrate(ctx context.Context, db *sql.DB, steps []string, version int) error {
+	if version == len(steps) {
+		return nil
+	}
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
-	var id, version, tables int
-	for query, into := range map[string]*int{
-		"PRAGMA application_id": &id, "PRAGMA user_version": &version, "SELECT count(*) FROM sqlite_schema": &tables,
-	} {
-		if err := tx.QueryRowContext(ctx, query).Scan(into); err != nil {
-			return err
-		}
-	}
-	switch {
-	case id == 0 && version == 0 && tables == 0: // new
-	case id != applicationID:
-		return fmt.Errorf("%w: it belongs to another program", ErrNotReview)
-	case version > len(steps):
-		return fmt.Errorf("%w: schema %d, this one knows up to %d", ErrNewerSchema, version, len(steps))
-	case version < 1:
-		return fmt.Errorf("%w: schema %d", ErrCorrupt, version)
-	case version == len(steps):
-		return nil
-	}
 	for i, step := range steps[version:] {
 		if _, err := tx.ExecContext(ctx, step); err != nil {
 			return fmt.Errorf("to schema %d: %w", version+i+1, err)
