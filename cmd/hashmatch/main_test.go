@@ -31,8 +31,9 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"code":   runForCode,
-			"sparse": makeSparse,
+			"code":     runForCode,
+			"sparse":   makeSparse,
+			"reviewdb": makeReviewDatabase,
 		},
 	})
 }

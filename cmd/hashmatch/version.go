@@ -18,9 +18,8 @@ func newVersion() *cobra.Command {
 		Short: "Print the version, the commit and the formats that this build decodes",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			version, commit := "unknown", "unknown"
+			commit := "unknown"
 			if info, ok := debug.ReadBuildInfo(); ok {
-				version = info.Main.Version
 				for _, s := range info.Settings {
 					if s.Key == "vcs.revision" {
 						commit = s.Value
@@ -30,9 +29,17 @@ func newVersion() *cobra.Command {
 			formats := append([]string{"jpeg", "png", "apng", "gif", "bmp"}, slices.DeleteFunc(isolated.Formats(), func(f string) bool {
 				return f == "jpeg"
 			})...)
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "hashmatch %s (commit %s, %s %s/%s)\ndecodes %s\n", version, commit,
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "hashmatch %s (commit %s, %s %s/%s)\ndecodes %s\n", version(), commit,
 				runtime.Version(), runtime.GOOS, runtime.GOARCH, strings.Join(formats, ", "))
 			return err
 		},
 	}
+}
+
+// version returns the version of the module that this program was built from; "unknown" if the build does not say.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "unknown"
 }

@@ -32,6 +32,9 @@ func (c *Config) Check() []Warning {
 	}
 	for i, d := range c.Declarations {
 		path := fmt.Sprintf("surfaces[%d]", i)
+		if d.Shadow {
+			k.warn(path+".shadow", d.Name, "true: everything is published there, whatever the verdict")
+		}
 		for _, code := range slices.Sorted(maps.Keys(d.Failures)) {
 			if d.Failures[code] != c.Failures[code] {
 				k.failure(path+".failures."+string(code), d.Name, d.Failures[code])
@@ -41,7 +44,7 @@ func (c *Config) Check() []Warning {
 			k.dihedral(path+".dihedral", d.Name, d.Dihedral)
 		}
 	}
-	blocks := 0
+	blocks, trials := 0, 0
 	for i, l := range c.Lists {
 		path := fmt.Sprintf("lists[%d]", i)
 		k.file(path+".file", l.Name, l.File)
@@ -49,10 +52,19 @@ func (c *Config) Check() []Warning {
 			k.allowList(path, l)
 			continue
 		}
-		blocks++
+		if l.Shadow {
+			k.warn(path+".shadow", l.Name, "true: what matches is published, and only recorded")
+			trials++
+		} else {
+			blocks++
+		}
 		k.rules(path, l.Name, l.Rules, &c.Defaults)
 	}
-	if blocks == 0 {
+	switch {
+	case blocks > 0:
+	case trials > 0:
+		k.warn("lists", "", "all are in shadow mode: nothing that matches is acted on")
+	default:
 		k.fatal("lists", "", "none to act on: every upload would be held")
 	}
 	k.rules("defaults", "", c.Defaults, nil)
@@ -60,6 +72,7 @@ func (c *Config) Check() []Warning {
 		k.failure("failures."+string(code), "", c.Failures[code])
 	}
 	k.dihedral("dihedral", "", c.Dihedral)
+	c.checkServing(&k)
 	return k.warnings
 }
 
@@ -185,5 +198,29 @@ func (k *checker) actions(path, name string, a Actions) {
 	}
 	if a.Near != nil && *a.Near == hashmatch.Block {
 		k.warn(path+".near", name, "block: a near match can be another picture, and nobody looks at it")
+	}
+}
+
+// checkServing warns of what a service may do, but should not.
+func (c *Config) checkServing(k *checker) {
+	for i, l := range c.Listeners {
+		path := fmt.Sprintf("listeners[%d]", i)
+		if l.Insecure && !l.Loopback() {
+			k.warn(path+".insecure", l.Name, "true: whoever reaches %s can send uploads, and reads the answers of others on the way", l.Address)
+		}
+		if slices.Contains(l.Anonymous, "lookup") {
+			k.warn(path+".anonymous", l.Name, "lookup: callers without a token learn which entries match, and how near")
+		}
+	}
+	if len(c.Listeners) == 0 {
+		return
+	}
+	if c.Audit == nil {
+		k.warn("audit", "", "left out: no verdict can be explained later")
+	}
+	for i, l := range c.Lists {
+		if l.MaxAge == 0 {
+			k.warn(fmt.Sprintf("lists[%d].max_age", i), l.Name, "left out: a list that is no longer updated is not noticed")
+		}
 	}
 }

@@ -67,7 +67,7 @@ func (c *Config) surface(i int) (hashmatch.Surface, *Error) {
 
 // complete checks everything and fills in what is left out.
 func (c *Config) complete() *Error {
-	c.Limits, c.Workers = c.Limits.withDefaults(), c.Workers.withDefaults()
+	c.Limits, c.Workers, c.Serve = c.Limits.withDefaults(), c.Workers.withDefaults(), c.Serve.withDefaults()
 	if failure := c.checkRanges(); failure != nil {
 		return failure
 	}
@@ -93,7 +93,7 @@ func (c *Config) complete() *Error {
 	case c.Limits.MaxTotalPixels < c.Limits.MaxPixels:
 		return c.failAt("limits.max_total_pixels", "", "%d: want at least max_pixels, %d", c.Limits.MaxTotalPixels, c.Limits.MaxPixels)
 	}
-	return nil
+	return c.checkService()
 }
 
 func (w Workers) withDefaults() Workers {
@@ -133,6 +133,9 @@ func (c *Config) checkNames() *Error {
 		lists[l.Name] = true
 		if l.File == "" {
 			return c.failAt(path+".file", l.Name, "must be stated")
+		}
+		if l.MaxAge < 0 {
+			return c.failAt(path+".max_age", l.Name, "%s: want 0s or more", l.MaxAge)
 		}
 	}
 	return nil
@@ -189,6 +192,9 @@ func (c *Config) checkKinds() *Error {
 func (c *Config) checkRanges() (failure *Error) {
 	check := func(section string, v reflect.Value) {
 		eachField(v, func(key string, v reflect.Value, tag reflect.StructTag) {
+			if tag.Get("min") == "" {
+				return
+			}
 			lowest, highest := bound(v, tag.Get("min")), bound(v, tag.Get("max"))
 			if failure == nil && (v.Int() < lowest.Int() || v.Int() > highest.Int()) {
 				failure = c.failAt(join(section, key), "", "%v: want %v to %v", v, lowest, highest)
@@ -197,6 +203,14 @@ func (c *Config) checkRanges() (failure *Error) {
 	}
 	check("limits", reflect.ValueOf(c.Limits))
 	check("workers", reflect.ValueOf(c.Workers))
+	check("serve", reflect.ValueOf(c.Serve))
+	for section, stated := range map[string]any{
+		"review": c.Review, "audit": c.Audit, "breaker": c.Breaker,
+	} {
+		if v := reflect.ValueOf(stated); !v.IsNil() && failure == nil {
+			check(section, v.Elem())
+		}
+	}
 	return failure
 }
 
@@ -232,7 +246,9 @@ func (c *Config) policy() (*policy.Policy, *Error) {
 	}
 	paths := make(map[[2]string]string) // of {"list", name} and {"surface", name}
 	for i, l := range c.Lists {
-		stated.Lists[l.Name] = l.Rules.policy(l.Role)
+		rules := l.Rules.policy(l.Role)
+		rules.Shadow = l.Shadow
+		stated.Lists[l.Name] = rules
 		paths[[2]string{"list", l.Name}] = fmt.Sprintf("lists[%d]", i)
 	}
 	for i, d := range c.Declarations {
@@ -299,7 +315,9 @@ func (c *Config) fill(full policy.Config) {
 	c.Lists, c.Declarations = nil, nil // whoever handed them in keeps his own
 	for _, l := range lists {
 		rules := full.Lists[l.Name]
-		c.Lists = append(c.Lists, List{Name: l.Name, File: l.File, Role: rules.Role, Rules: rulesOf(rules)})
+		c.Lists = append(c.Lists, List{
+			Name: l.Name, File: l.File, Role: rules.Role, Shadow: rules.Shadow, MaxAge: l.MaxAge, Rules: rulesOf(rules),
+		})
 	}
 	for _, d := range declarations {
 		rules := full.Surfaces[d.Name]

@@ -31,6 +31,13 @@ type Config struct {
 	Dihedral     []hashmatch.Kind                           `yaml:"dihedral"` // nil means the default, empty none
 	Limits       Limits                                     `yaml:"limits"`
 	Workers      Workers                                    `yaml:"workers"`
+
+	// What hashmatch serve needs; hashmatch scan looks at none of it.
+	Listeners []Listener `yaml:"listeners"`
+	Serve     Serve      `yaml:"serve"`
+	Review    *Review    `yaml:"review"`  // nil: held items are not recorded for a person
+	Audit     *Audit     `yaml:"audit"`   // nil: answers are not recorded
+	Breaker   *Breaker   `yaml:"breaker"` // nil: no alarm rises
 }
 
 // Declaration is what the file states of a surface. Name, Visibility, Encrypted and NotImage must be stated.
@@ -41,6 +48,8 @@ type Declaration struct {
 	Visibility hashmatch.Visibility `yaml:"visibility"`
 	Encrypted  *bool                `yaml:"encrypted"`
 	NotImage   *hashmatch.Action    `yaml:"not_image"`
+	// Shadow says that verdicts on this surface are recorded, and everything is allowed.
+	Shadow bool `yaml:"shadow"`
 	// The rest overrides the same keys of Config.
 	Failures map[hashmatch.FailureCode]hashmatch.Action `yaml:"failures"`
 	Notes    map[hashmatch.Note]hashmatch.Action        `yaml:"notes"`
@@ -49,10 +58,14 @@ type Declaration struct {
 
 // List is one list and the rules for it. Name and File must be stated.
 type List struct {
-	Name  string      `yaml:"name"`
-	File  string      `yaml:"file"` // Load makes it relative to the working folder
-	Role  policy.Role `yaml:"role"`
-	Rules `yaml:",inline"`
+	Name string      `yaml:"name"`
+	File string      `yaml:"file"` // Load makes it relative to the working folder
+	Role policy.Role `yaml:"role"`
+	// Shadow says that matches of the list are recorded, and not acted on.
+	Shadow bool `yaml:"shadow"`
+	// MaxAge is the age beyond which a service with the list is not ready; 0 means that no age is too old.
+	MaxAge Duration `yaml:"max_age"`
+	Rules  `yaml:",inline"`
 }
 
 // Rules are the rules for matches of a list.

@@ -76,7 +76,7 @@ func TestExampleIsDocumented(t *testing.T) {
 	walk = func(path string, v reflect.Value) {
 		eachField(v, func(key string, v reflect.Value, _ reflect.StructTag) {
 			checked++
-			if v.IsZero() {
+			if v.IsZero() && v.Kind() != reflect.Bool { // a switch that is off is shown
 				t.Errorf("the example does not show %s", join(path, key))
 			}
 			if v.Kind() == reflect.Struct {
@@ -113,6 +113,8 @@ func TestAboutIsComplete(t *testing.T) {
 			switch typ := v.Type(); {
 			case typ.Kind() == reflect.Struct:
 				walk(at, typ)
+			case typ.Kind() == reflect.Pointer && typ.Elem().Kind() == reflect.Struct:
+				walk(at, typ.Elem())
 			case typ.Kind() == reflect.Slice && typ.Elem().Kind() == reflect.Struct:
 				walk(at+"[]", typ.Elem())
 			case typ.Kind() == reflect.Map && typ.Elem().Kind() == reflect.Struct && path != "defaults":
@@ -199,9 +201,9 @@ func TestErrors(t *testing.T) {
 		{"# nothing\n", "nothing is stated"},
 		{"- a\n", "1:1: want keys and values, not a list"},
 		{"a\n", `1:1: want keys and values, not the text "a"`},
-		{"decryption_key: x\n", `1:1: unknown key "decryption_key": want one of surfaces, lists, defaults, failures, notes, dihedral, limits, workers`},
+		{"decryption_key: x\n", `1:1: unknown key "decryption_key": want one of surfaces, lists, defaults, failures, notes, dihedral, limits, workers, listeners, serve, review, audit, breaker`},
 		{"limits:\n  max_byte: 1\n", `2:3: limits: unknown key "max_byte": want one of max_bytes, max_digest_bytes, max_pixels, max_side, max_frames, max_total_pixels, max_scans, timeout, memory`},
-		{list("treshold: 1"), `6:5: lists[0] "iwf": unknown key "treshold": want one of name, file, role, kinds, thresholds, quality_floor, actions, labels`},
+		{list("treshold: 1"), `6:5: lists[0] "iwf": unknown key "treshold": want one of name, file, role, shadow, max_age, kinds, thresholds, quality_floor, actions, labels`},
 		{list("thresholds: {pdq: 300}"), `6:23: lists[0] "iwf": thresholds.pdq: 300: want 0 to 64`},
 		{list("thresholds: {pdq: 0x10}"), `6:23: lists[0] "iwf": thresholds.pdq: 0x10: want a whole number in decimal digits`},
 		{list("thresholds: {pdq: 010}"), `6:23: lists[0] "iwf": thresholds.pdq: 010: want a whole number in decimal digits`},
@@ -239,7 +241,7 @@ func TestErrors(t *testing.T) {
 		{"surfaces:\n  - name: s\n    encrypted: no\n", `3:16: surfaces[0] "s": encrypted: want true or false, not the text "no"`},
 		{"surfaces:\n  - name: s\n    encrypted: \"false\"\n", `3:16: surfaces[0] "s": encrypted: want true or false, not the text "false"`},
 		{"surfaces:\n  - name: 1\n", `2:11: surfaces[0]: name: want text, not 1`},
-		{"surfaces:\n  - name: s\n    decryption_key: k\n", `3:5: surfaces[0] "s": unknown key "decryption_key": want one of name, tenant, region, visibility, encrypted, not_image, failures, notes, dihedral`},
+		{"surfaces:\n  - name: s\n    decryption_key: k\n", `3:5: surfaces[0] "s": unknown key "decryption_key": want one of name, tenant, region, visibility, encrypted, not_image, shadow, failures, notes, dihedral`},
 		{"surfaces: [{name: s, visibility: public, encrypted: false, not_image: hold, failures: {not_image: allow}}]\n", `1:99: surfaces[0] "s": failures.not_image: each surface states its own answer, as not_image`},
 		{"surfaces: [{name: s, visibility: public, encrypted: false, not_image: hold, dihedral: [md5]}]\n", `1:87: surfaces[0] "s": dihedral: only perceptual kinds are taken of turned pictures`},
 		{"defaults: {thresholds: {phash: 11}}\n", `1:32: defaults.thresholds.phash: 11: want 0 to 10`},

@@ -3,21 +3,23 @@ package config
 import (
 	"reflect"
 	"strings"
+	"time"
 
 	"example.org/hashmatch/pkg/hashmatch"
 	"example.org/hashmatch/pkg/hashmatch/policy"
 )
 
 // Doc returns the documentation of the configuration: a file that Parse reads to Default, in which every key stands
-// with its default and its meaning. Surfaces and lists, of which there are none by default, stand in it as an example
-// behind "#": without that sign in front of each of its lines the file declares them.
+// with its default and its meaning. What there is none of by default (surfaces, lists, listeners, review, audit,
+// breaker) stands in it as an example behind "#": without that sign in front of each of its lines the
+// file states it.
 func Doc() string {
 	documented := func(c *Config) string {
 		e := encoder{about: func(path string) string { return about[path] }}
 		e.fields(0, "", reflect.ValueOf(*c))
 		return e.text.String()
 	}
-	example := &Config{Declarations: Example().Declarations, Lists: Example().Lists}
+	example := Example()
 	var text strings.Builder
 	for _, line := range wrap(about[""], 110) {
 		text.WriteString("# " + line + "\n")
@@ -36,18 +38,19 @@ func Doc() string {
 	return text.String()
 }
 
-// Example returns the surfaces and lists that Doc shows, with everything in them stated that can be.
+// Example returns what Doc shows behind "#", with everything in it stated that can be.
 func Example() *Config {
 	return &Config{
 		Declarations: []Declaration{{
 			Name: "avatars", Tenant: "example", Region: "eu",
 			Visibility: hashmatch.Public, Encrypted: new(false), NotImage: new(hashmatch.Hold),
 			Failures: map[hashmatch.FailureCode]hashmatch.Action{hashmatch.TooLarge: hashmatch.Block},
+			Shadow:   false,
 			Notes:    map[hashmatch.Note]hashmatch.Action{hashmatch.LowQuality: hashmatch.Hold},
 			Dihedral: []hashmatch.Kind{hashmatch.PDQ, hashmatch.PHash},
 		}},
 		Lists: []List{{
-			Name: "industry", File: "lists/industry.hml", Role: policy.BlockList,
+			Name: "industry", File: "lists/industry.hml", Role: policy.BlockList, MaxAge: Duration(72 * time.Hour),
 			Rules: Rules{
 				Kinds:        []hashmatch.Kind{hashmatch.PDQ, hashmatch.PHash, hashmatch.MD5, hashmatch.SHA1, hashmatch.SHA256},
 				Thresholds:   map[hashmatch.Kind]int{hashmatch.PDQ: 31},
@@ -61,6 +64,27 @@ func Example() *Config {
 		}, {
 			Name: "harmless", File: "lists/harmless.csv", Role: policy.AllowList,
 		}},
+		Listeners: []Listener{{
+			Name: "api", Dialect: DialectHTTP, Address: "127.0.0.1:8480", Surface: "avatars",
+			Anonymous: []string{"scan"}, StatusByVerdict: false,
+		}, {
+			Name: "antivirus", Dialect: DialectClamd, Address: "unix:run/clamd.sock", Surface: "avatars",
+			UnixMode: "0660", Folders: []string{"/srv/uploads"},
+		}, {
+			Name: "watch", Dialect: DialectMetrics, Address: "127.0.0.1:9480",
+		}},
+		Review: &Review{
+			File: "review.db", Keep: Duration(90 * 24 * time.Hour),
+			Callback: "https://app.example/decisions", CallbackSecret: "callback.secret",
+		},
+		Audit: &Audit{
+			Directory: "audit", Sync: "matches", SegmentBytes: 64 << 20, Key: "audit.key",
+			HeadInterval: Duration(time.Minute), HeadFile: "/mnt/elsewhere/heads.jsonl",
+		},
+		Breaker: &Breaker{
+			File: "breaker.json", Window: Duration(10 * time.Minute), MaxShare: 20, MinUploads: 200, MaxCount: 0,
+			EntryFactor: 10, EntryMin: 20, Entry: "alarm",
+		},
 	}
 }
 
@@ -150,4 +174,77 @@ var about = map[string]string{
 	"workers.processes": "How many there are. 0 is one for each core.",
 	"workers.memory": "The memory of each. A decoder of AVIF or HEIC takes about 64 bytes a pixel: 1GiB is enough for " +
 		"16 megapixels.",
+
+	"surfaces[].shadow": "true: hashmatch serve computes and records verdicts on this surface, and allows everything. For " +
+		"trying it out beside what is there.",
+	"lists[].shadow": "true: what the list's matches would lead to is recorded and not acted on. For trying a list out.",
+	"lists[].max_age": "The time since the list's last successful sync (since its file changed, where the file does not " +
+		"say) beyond which a service is not ready, and holds everything. 0s: no age is too old.",
+
+	"listeners":           "The addresses on which hashmatch serve answers. There are none by default.",
+	"listeners[].name":    "What the listener is called in logs and metrics. It must be stated.",
+	"listeners[].dialect": "What it speaks: http, clamd, clamav-rest, icap, pictrs, tusd, hma or metrics. It must be stated.",
+	"listeners[].address": "HOST:PORT, or unix:PATH. It must be stated. An address that other machines can reach needs " +
+		"certificate and key, or insecure.",
+	"listeners[].surface": "The surface of everything that comes in here. It must be stated, but for metrics; with http it " +
+		"may be left out, and each request then names its surface.",
+	"listeners[].anonymous": "What callers without a token may do: scan, lookup (which shows entries and distances). " +
+		"Administration always takes a token. For the dialects over HTTP; the others know no tokens.",
+	"listeners[].insecure": "true: listen beyond this machine without TLS, or without tokens. State it only where the " +
+		"network keeps strangers out.",
+	"listeners[].certificate":       "The file of the TLS certificate (PEM). It is read again when it changes.",
+	"listeners[].key":               "The file of its key (PEM), readable for its owner only.",
+	"listeners[].client_ca":         "The file of the authorities whose client certificates are required (PEM).",
+	"listeners[].unix_mode":         "The permissions of a unix socket, in octal digits. Default: 0600.",
+	"listeners[].status_by_verdict": "http: true answers 403 for hold and block, for callers that look at the status only.",
+	"listeners[].folders":           "clamd, on a unix socket: the folders whose files SCAN and CONTSCAN may read. Default: none.",
+	"listeners[].store":             "tusd: the folder in which tusd keeps uploads.",
+	"listeners[].held":              "tusd: the folder, on the same file system, into which uploads are moved before they are scanned.",
+	"listeners[].forward":           "tusd: the address of the application's own hook. Default: none.",
+
+	"serve": "The limits of hashmatch serve.",
+	"serve.tokens": "The file of the bearer tokens, hashed (see docs/http-api.md), readable for its owner only. " +
+		"Default: there are none.",
+	"serve.concurrency":     "How many uploads are scanned at once. 0 is one for each core.",
+	"serve.queue":           "How many uploads may wait to be scanned. One more is held at once, as overloaded.",
+	"serve.queue_timeout":   "How long an upload may wait, for memory or to be scanned. One that waits longer is held, as overloaded.",
+	"serve.memory":          "The memory for uploads that are received, waiting or scanned. At least four times max_bytes.",
+	"serve.max_connections": "How many connections each listener holds.",
+	"serve.header_timeout":  "The time for the head of a request, or for a command.",
+	"serve.idle_timeout":    "How long a connection may do nothing between two requests.",
+	"serve.read_timeout":    "How long a sender may pause in the middle of an upload.",
+	"serve.request_timeout": "The time for a whole request.",
+	"serve.max_parts":       "The most files in one multipart upload. One with more is held.",
+	"serve.drain_timeout":   "How long a service that is told to stop goes on finishing what it has begun.",
+	"serve.check_interval":  "How often readiness is checked: a synthetic picture through the whole scanner, entries of every list.",
+	"serve.watch_interval": "How often the files of the configuration, lists, tokens and certificates are looked at for " +
+		"changes. 0s: only SIGHUP reloads.",
+	"serve.log_format": "json or text, one line an upload, on standard error.",
+
+	"review":                 "The items that a person decides on. Left out, they are recorded nowhere but in the audit.",
+	"review.file":            "The database file. It must be stated.",
+	"review.keep":            "How long decided items are kept. Default: 90 days.",
+	"review.callback":        "The address that is told of decisions. Default: nobody is told.",
+	"review.callback_secret": "The file of the secret that signs callbacks, readable for its owner only.",
+
+	"audit":               "The log of every answer: append-only, each record chained to the one before. Left out, there is none.",
+	"audit.directory":     "The folder of the log. It must be stated.",
+	"audit.sync":          "When a record is forced to disk before the answer: matches (all that is no plain allow), all or none. Default: matches.",
+	"audit.segment_bytes": "When a new file is begun. Default: 64MiB.",
+	"audit.key":           "The file of the Ed25519 key that signs heads (hashmatch audit key makes one). Default: heads are not signed or sent.",
+	"audit.head_interval": "How often the head of the log is signed and sent elsewhere. Default: 1m.",
+	"audit.head_file":     "A file that heads are appended to, on another disk at best.",
+	"audit.head_syslog":   "The address of a syslog that heads are sent to: HOST:PORT over UDP, or unix:PATH.",
+	"audit.head_url":      "An address that heads are posted to.",
+
+	"breaker":              "When an alarm rises because more is held and blocked than can be right. A person lifts it. Left out, none rises.",
+	"breaker.file":         "Where the state is kept, so that a restart does not lift an alarm. Default: nowhere.",
+	"breaker.window":       "The time over which is counted. Default: 10m.",
+	"breaker.max_share":    "The percentage of uploads to a surface that may be held or blocked. 0: no limit.",
+	"breaker.min_uploads":  "How many uploads a window needs before their share counts. Default: 200.",
+	"breaker.max_count":    "How many uploads to a surface may be held or blocked in a window. 0: no limit.",
+	"breaker.entry_factor": "An entry that matches this many times more often than ever before raises the alarm. 0: none does.",
+	"breaker.entry_min":    "How often an entry must match in a window before it can. Default: 20.",
+	"breaker.entry": "What becomes of the near matches of an entry that raised the alarm: alarm (nothing), hold (no longer " +
+		"blocked), suspend (recorded, no longer acted on). Exact matches stay as they are. Default: alarm.",
 }

@@ -42,7 +42,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause: it wraps hashmatch.ErrSurfaceRefused if a surface cannot be scanned.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Load reads a configuration file. The files of its lists are relative to its folder. It returns an *Error, or that
+// Load reads a configuration file. The files and folders that it names are relative to its folder. It returns an *Error, or that
 // of opening or reading the file.
 func Load(path string) (*Config, error) {
 	file, err := os.Open(path)
@@ -59,11 +59,7 @@ func Load(path string) (*Config, error) {
 		failure.File = path
 		return nil, failure
 	}
-	for i := range c.Lists {
-		if !filepath.IsAbs(c.Lists[i].File) {
-			c.Lists[i].File = filepath.Join(filepath.Dir(path), c.Lists[i].File)
-		}
-	}
+	c.resolve(filepath.Dir(path))
 	return c, nil
 }
 
@@ -86,7 +82,7 @@ func parse(text []byte) (*Config, *Error) {
 		return nil, &Error{Reason: "nothing is stated"}
 	}
 	c := &Config{}
-	c.Limits, c.Workers = c.Limits.withDefaults(), c.Workers.withDefaults()
+	c.Limits, c.Workers, c.Serve = c.Limits.withDefaults(), c.Workers.withDefaults(), c.Serve.withDefaults()
 	d := &decoder{at: make(map[string]position), names: make(map[string]string)}
 	failure = d.value("", root, reflect.ValueOf(c).Elem())
 	if failure == nil {
@@ -125,7 +121,7 @@ func parent(path string) string {
 // where returns a path for people: the name of the list or surface is put beside its number.
 func where(path, name string) string {
 	item, rest, found := strings.Cut(path, "]")
-	if !found || !strings.HasPrefix(path, "lists[") && !strings.HasPrefix(path, "surfaces[") {
+	if !found || !strings.HasPrefix(path, "lists[") && !strings.HasPrefix(path, "surfaces[") && !strings.HasPrefix(path, "listeners[") {
 		return path
 	}
 	item += "]"

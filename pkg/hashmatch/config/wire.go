@@ -130,6 +130,16 @@ func (e *Engine) Surface(name string) (hashmatch.Surface, error) {
 	return hashmatch.Surface{}, fmt.Errorf("%w: %q is not declared in the configuration", hashmatch.ErrSurfaceRefused, name)
 }
 
+// Shadow says whether a surface is in shadow mode in the configuration in force.
+func (e *Engine) Shadow(surface hashmatch.Surface) bool {
+	for _, d := range e.state.Load().config.Declarations {
+		if d.Name == surface.Name() {
+			return d.Shadow
+		}
+	}
+	return false
+}
+
 // LoadLists reads every list of the configuration and puts them in force together. A list that cannot be read, that
 // holds nothing to search, or of whose kinds the policy searches none is an error, and so are lists that are all
 // allow-lists: each would call everything clean. What was in force stays so.

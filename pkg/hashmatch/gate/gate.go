@@ -262,10 +262,10 @@ func (g *Gate) report(ctx context.Context, u Upload, o Outcome) {
 
 // Stats are the numbers of the moment.
 type Stats struct {
-	Waiting  int64 // uploads that wait to be scanned
-	Scanning int64 // uploads being scanned
-	Bytes    int64 // of uploads in memory, as accounted for
-	Shared   int64 // uploads so far that were scanned together with the same bytes of another one
+	Waiting  int64 `json:"waiting"`  // uploads that wait to be scanned
+	Scanning int64 `json:"scanning"` // uploads being scanned
+	Bytes    int64 `json:"bytes"`    // of uploads in memory, as accounted for
+	Shared   int64 `json:"shared"`   // uploads so far that were scanned together with the same bytes of another one
 }
 
 // Stats returns the numbers of the moment.
