@@ -34,6 +34,7 @@ func TestScripts(t *testing.T) {
 			"code":     runForCode,
 			"sparse":   makeSparse,
 			"reviewdb": makeReviewDatabase,
+			"post":     postUpload,
 		},
 	})
 }

@@ -82,7 +82,7 @@ var arrows = map[string]row{
 }
 
 // command is the row of every package below cmd: any package of ours but an internal one, any module but those below.
-var command = row{modules: []string{"github.com/spf13", "github.com/vbauerster/mpb", "golang.org/x/sys", "golang.org/x/term"}}
+var command = row{modules: []string{"filippo.io/age", "github.com/spf13", "github.com/vbauerster/mpb", "golang.org/x/sys", "golang.org/x/term"}}
 
 // owners names the one package that may import a module for which we keep a single door.
 var owners = map[string]string{

@@ -33,11 +33,12 @@ type Config struct {
 	Workers      Workers                                    `yaml:"workers"`
 
 	// What hashmatch serve needs; hashmatch scan looks at none of it.
-	Listeners []Listener `yaml:"listeners"`
-	Serve     Serve      `yaml:"serve"`
-	Review    *Review    `yaml:"review"`  // nil: held items are not recorded for a person
-	Audit     *Audit     `yaml:"audit"`   // nil: answers are not recorded
-	Breaker   *Breaker   `yaml:"breaker"` // nil: no alarm rises
+	Listeners  []Listener  `yaml:"listeners"`
+	Serve      Serve       `yaml:"serve"`
+	Quarantine *Quarantine `yaml:"quarantine"` // nil: nothing is kept
+	Review     *Review     `yaml:"review"`     // nil: held items are not recorded for a person
+	Audit      *Audit      `yaml:"audit"`      // nil: answers are not recorded
+	Breaker    *Breaker    `yaml:"breaker"`    // nil: no alarm rises
 }
 
 // Declaration is what the file states of a surface. Name, Visibility, Encrypted and NotImage must be stated.

@@ -10,8 +10,8 @@ import (
 )
 
 // Doc returns the documentation of the configuration: a file that Parse reads to Default, in which every key stands
-// with its default and its meaning. What there is none of by default (surfaces, lists, listeners, review, audit,
-// breaker) stands in it as an example behind "#": without that sign in front of each of its lines the
+// with its default and its meaning. What there is none of by default (surfaces, lists, listeners, quarantine, review,
+// audit, breaker) stands in it as an example behind "#": without that sign in front of each of its lines the
 // file states it.
 func Doc() string {
 	documented := func(c *Config) string {
@@ -73,6 +73,10 @@ func Example() *Config {
 		}, {
 			Name: "watch", Dialect: DialectMetrics, Address: "127.0.0.1:9480",
 		}},
+		Quarantine: &Quarantine{
+			Directory: "quarantine", Expire: Duration(30 * 24 * time.Hour), MaxBytes: 10 << 30,
+			Recipients: []string{"age1pqtfccnd2j6uu8c7eajx24rk7hczrv2u4lnaj3r3vvccfqylsvtq4cn92u"},
+		},
 		Review: &Review{
 			File: "review.db", Keep: Duration(90 * 24 * time.Hour),
 			Callback: "https://app.example/decisions", CallbackSecret: "callback.secret",
@@ -220,6 +224,13 @@ var about = map[string]string{
 	"serve.watch_interval": "How often the files of the configuration, lists, tokens and certificates are looked at for " +
 		"changes. 0s: only SIGHUP reloads.",
 	"serve.log_format": "json or text, one line an upload, on standard error.",
+
+	"quarantine": "Where the content of matches is kept, encrypted for the recipients; the service itself cannot read it. " +
+		"Left out, nothing is kept. What did not match is never kept.",
+	"quarantine.directory":  "The folder, readable for its owner only. It must be stated.",
+	"quarantine.recipients": "The public keys of the age identities that can read it. One must be stated.",
+	"quarantine.expire":     "When it is deleted. Default: 30 days.",
+	"quarantine.max_bytes":  "How much is kept in all. Beyond it nothing more is, and matches are held for that reason too. Default: 10GiB.",
 
 	"review":                 "The items that a person decides on. Left out, they are recorded nowhere but in the audit.",
 	"review.file":            "The database file. It must be stated.",

@@ -133,6 +133,14 @@ func (s Serve) withDefaults() Serve {
 	return s
 }
 
+// Quarantine keeps the content of matches, encrypted for people whose key is not here.
+type Quarantine struct {
+	Directory  string   `yaml:"directory"`
+	Recipients []string `yaml:"recipients"`
+	Expire     Duration `yaml:"expire" min:"0s" max:"87600h"`
+	MaxBytes   Size     `yaml:"max_bytes" min:"0B" max:"1024TiB"`
+}
+
 // Review is the database of items that a person decides on.
 type Review struct {
 	File           string   `yaml:"file"`
@@ -178,6 +186,19 @@ func (c *Config) checkService() *Error {
 	}
 	if needed := 4 * c.Limits.MaxBytes; len(c.Listeners) > 0 && c.Serve.Memory < needed {
 		return c.failAt("serve.memory", "", "%s: want at least four times limits.max_bytes, %s", c.Serve.Memory, needed)
+	}
+	if q := c.Quarantine; q != nil {
+		switch {
+		case q.Directory == "":
+			return c.failAt("quarantine.directory", "", "must be stated")
+		case len(q.Recipients) == 0:
+			return c.failAt("quarantine.recipients", "", "must be stated: without one nobody could read what is kept")
+		}
+		for i, r := range q.Recipients {
+			if !strings.HasPrefix(r, "age1") {
+				return c.failAt(fmt.Sprintf("quarantine.recipients[%d]", i), "", "want the public key of an age identity: age1…")
+			}
+		}
 	}
 	if r := c.Review; r != nil {
 		switch {
@@ -350,6 +371,9 @@ func (c *Config) resolve(folder string) {
 		}
 	}
 	join(&c.Serve.Tokens)
+	if c.Quarantine != nil {
+		join(&c.Quarantine.Directory)
+	}
 	if c.Review != nil {
 		join(&c.Review.File)
 		join(&c.Review.CallbackSecret)

@@ -28,7 +28,7 @@ type Record struct {
 	Failed      []EffectError // effects before this one that did not happen
 }
 
-// Quarantine keeps the content of matches. It is safe for concurrent use.
+// Quarantine keeps the content of matches. Package quarantine implements it. It is safe for concurrent use.
 type Quarantine interface {
 	// Store keeps the content of one item until it expires. It is idempotent: the same item again replaces what was
 	// kept of it. When it returns nil the content is on disk. It does not keep the slice.
@@ -42,13 +42,13 @@ type Review interface {
 	Submit(ctx context.Context, r Record) error
 }
 
-// Audit records every answer. It is safe for concurrent use.
+// Audit records every answer. Package audit implements it. It is safe for concurrent use.
 type Audit interface {
 	// Append records one answer. It is idempotent: the same answer for the same item again adds nothing.
 	Append(ctx context.Context, r Record) error
 }
 
-// Breaker watches for floods. It is safe for concurrent use and does not block.
+// Breaker watches for floods. Package policy implements it. It is safe for concurrent use and does not block.
 type Breaker interface {
 	Observe(surface hashmatch.Surface, v hashmatch.Verdict)
 }

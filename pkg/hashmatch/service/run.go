@@ -79,6 +79,9 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	if s.review != nil {
 		start("review", s.review.Run)
 	}
+	if s.kept != nil {
+		start("quarantine", s.kept.Run)
+	}
 	for _, l := range s.listeners {
 		if l.run != nil {
 			start("listener "+l.config.Name, l.run)
@@ -206,7 +209,8 @@ func (s *Service) reloadAll(ctx context.Context) error {
 		name     string
 		old, new any
 	}{
-		{"listeners", s.running.Listeners, c.Listeners}, {"serve", s.running.Serve, c.Serve}, {"review", s.running.Review, c.Review},
+		{"listeners", s.running.Listeners, c.Listeners}, {"serve", s.running.Serve, c.Serve}, {"quarantine", s.running.Quarantine, c.Quarantine},
+		{"review", s.running.Review, c.Review},
 		{"audit", s.running.Audit, c.Audit}, {"breaker", s.running.Breaker, c.Breaker},
 	} {
 		if !reflect.DeepEqual(part.old, part.new) {

@@ -27,6 +27,7 @@ import (
 	"example.org/hashmatch/pkg/hashmatch/lookup"
 	"example.org/hashmatch/pkg/hashmatch/metrics"
 	"example.org/hashmatch/pkg/hashmatch/policy"
+	"example.org/hashmatch/pkg/hashmatch/quarantine"
 	"example.org/hashmatch/pkg/hashmatch/readiness"
 	"example.org/hashmatch/pkg/hashmatch/review"
 )
@@ -49,9 +50,10 @@ type Service struct {
 	gate    *gate.Gate
 	ready   *readiness.Checker
 	metrics *metrics.Metrics
-	audit   *audit.Log      // nil: none
-	review  *review.Queue   // nil: none
-	breaker *policy.Breaker // nil: none
+	audit   *audit.Log        // nil: none
+	review  *review.Queue     // nil: none
+	kept    *quarantine.Store // nil: none
+	breaker *policy.Breaker   // nil: none
 
 	tokens       *hook.Tokens // nil: none
 	auths        []*hook.Auth
@@ -118,6 +120,14 @@ func (s *Service) openEffects(ctx context.Context, c *config.Config) (err error)
 			return fmt.Errorf("audit: %w", err)
 		}
 	}
+	if q := c.Quarantine; q != nil {
+		s.kept, err = quarantine.Open(quarantine.Config{
+			Directory: q.Directory, Recipients: q.Recipients, Expire: time.Duration(q.Expire), MaxBytes: int64(q.MaxBytes), Logger: s.log,
+		})
+		if err != nil {
+			return err
+		}
+	}
 	if r := c.Review; r != nil {
 		if s.review, err = s.openReview(ctx, r); err != nil {
 			return fmt.Errorf("review: %w", err)
@@ -179,6 +189,9 @@ func (s *Service) openGate(c *config.Config) (err error) {
 	// An interface that holds a nil pointer is not nil.
 	if s.audit != nil {
 		g.Audit = s.audit
+	}
+	if s.kept != nil {
+		g.Quarantine = s.kept
 	}
 	if s.review != nil {
 		g.Review = s.review

@@ -41,6 +41,7 @@ listeners:
 serve: {tokens: tokens.json, watch_interval: 50ms, check_interval: 200ms, drain_timeout: 5s}
 audit: {directory: audit}
 review: {file: review.db}
+quarantine: {directory: kept, recipients: [age1pqtfccnd2j6uu8c7eajx24rk7hczrv2u4lnaj3r3vvccfqylsvtq4cn92u]}
 breaker: {max_share: 90, file: breaker.json}
 `
 
@@ -254,6 +255,9 @@ func TestEveryDialect(t *testing.T) {
 	}
 	if uploads != 10 {
 		t.Errorf("%d uploads in the audit, want 10", uploads)
+	}
+	if kept, err := os.ReadDir(r.dir.file("kept")); err != nil || len(kept) != 5 { // a listed one for each dialect that takes uploads
+		t.Errorf("%d files in the quarantine, %v", len(kept), err)
 	}
 	if report, err := audit.Verify(r.dir.file("audit"), audit.Options{}); err != nil || !report.OK() {
 		t.Errorf("%+v, %v", report, err)
