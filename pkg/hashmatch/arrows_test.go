@@ -71,7 +71,7 @@ var arrows = map[string]row{
 	"service": {
 		ours: []string{"config", "gate", "audit", "quarantine", "review", "readiness", "policy", "lookup", "hashlist", "worker", "metrics",
 			"hook", "hook/clamd", "hook/clamavrest", "hook/icap", "hook/pictrs", "hook/tusd", "hook/hma"},
-		modules: []string{"github.com/fsnotify", "go.opentelemetry.io/otel", "golang.org/x/sync", "golang.org/x/sys"},
+		modules: []string{"go.opentelemetry.io/otel", "golang.org/x/sync"},
 	},
 	"batch": {modules: []string{"golang.org/x/sync", "golang.org/x/sys", "golang.org/x/term"}},
 	"config": {

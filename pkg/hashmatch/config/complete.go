@@ -205,7 +205,7 @@ func (c *Config) checkRanges() (failure *Error) {
 	check("workers", reflect.ValueOf(c.Workers))
 	check("serve", reflect.ValueOf(c.Serve))
 	for section, stated := range map[string]any{
-		"quarantine": c.Quarantine, "review": c.Review, "audit": c.Audit, "breaker": c.Breaker,
+		"quarantine": c.Quarantine, "review": c.Review, "audit": c.Audit, "breaker": c.Breaker, "traces": c.Traces,
 	} {
 		if v := reflect.ValueOf(stated); !v.IsNil() && failure == nil {
 			check(section, v.Elem())

@@ -39,6 +39,7 @@ type Config struct {
 	Review     *Review     `yaml:"review"`     // nil: held items are not recorded for a person
 	Audit      *Audit      `yaml:"audit"`      // nil: answers are not recorded
 	Breaker    *Breaker    `yaml:"breaker"`    // nil: no alarm rises
+	Traces     *Traces     `yaml:"traces"`     // nil: none are sent
 }
 
 // Declaration is what the file states of a surface. Name, Visibility, Encrypted and NotImage must be stated.

@@ -201,7 +201,7 @@ func TestErrors(t *testing.T) {
 		{"# nothing\n", "nothing is stated"},
 		{"- a\n", "1:1: want keys and values, not a list"},
 		{"a\n", `1:1: want keys and values, not the text "a"`},
-		{"decryption_key: x\n", `1:1: unknown key "decryption_key": want one of surfaces, lists, defaults, failures, notes, dihedral, limits, workers, listeners, serve, quarantine, review, audit, breaker`},
+		{"decryption_key: x\n", `1:1: unknown key "decryption_key": want one of surfaces, lists, defaults, failures, notes, dihedral, limits, workers, listeners, serve, quarantine, review, audit, breaker, traces`},
 		{"limits:\n  max_byte: 1\n", `2:3: limits: unknown key "max_byte": want one of max_bytes, max_digest_bytes, max_pixels, max_side, max_frames, max_total_pixels, max_scans, timeout, memory`},
 		{list("treshold: 1"), `6:5: lists[0] "iwf": unknown key "treshold": want one of name, file, role, shadow, max_age, kinds, thresholds, quality_floor, actions, labels`},
 		{list("thresholds: {pdq: 300}"), `6:23: lists[0] "iwf": thresholds.pdq: 300: want 0 to 64`},

@@ -11,7 +11,7 @@ import (
 
 // Doc returns the documentation of the configuration: a file that Parse reads to Default, in which every key stands
 // with its default and its meaning. What there is none of by default (surfaces, lists, listeners, quarantine, review,
-// audit, breaker) stands in it as an example behind "#": without that sign in front of each of its lines the
+// audit, breaker, traces) stands in it as an example behind "#": without that sign in front of each of its lines the
 // file states it.
 func Doc() string {
 	documented := func(c *Config) string {
@@ -89,6 +89,7 @@ func Example() *Config {
 			File: "breaker.json", Window: Duration(10 * time.Minute), MaxShare: 20, MinUploads: 200, MaxCount: 0,
 			EntryFactor: 10, EntryMin: 20, Entry: "alarm",
 		},
+		Traces: &Traces{Endpoint: "http://127.0.0.1:4318/v1/traces", Percent: 1},
 	}
 }
 
@@ -258,4 +259,8 @@ var about = map[string]string{
 	"breaker.entry_min":    "How often an entry must match in a window before it can. Default: 20.",
 	"breaker.entry": "What becomes of the near matches of an entry that raised the alarm: alarm (nothing), hold (no longer " +
 		"blocked), suspend (recorded, no longer acted on). Exact matches stay as they are. Default: alarm.",
+
+	"traces":          "Traces of uploads for an OpenTelemetry collector. Left out, none are sent.",
+	"traces.endpoint": "Its address for OTLP over HTTP. It must be stated.",
+	"traces.percent":  "How many of a hundred uploads are traced. 0 means 100.",
 }

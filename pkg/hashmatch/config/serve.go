@@ -173,6 +173,12 @@ type Breaker struct {
 	Entry       string   `yaml:"entry"`
 }
 
+// Traces sends a trace of each upload to an OpenTelemetry collector.
+type Traces struct {
+	Endpoint string `yaml:"endpoint"`
+	Percent  int    `yaml:"percent" min:"0" max:"100"` // 0 means 100
+}
+
 // checkService checks the listeners and the sections that go with them.
 func (c *Config) checkService() *Error {
 	names, addresses := make(map[string]bool), make(map[string]bool)
@@ -229,6 +235,9 @@ func (c *Config) checkService() *Error {
 		case b.MaxShare == 0 && b.MaxCount == 0 && b.EntryFactor == 0:
 			return c.failAt("breaker", "", "nothing to watch for: state max_share, max_count or entry_factor")
 		}
+	}
+	if t := c.Traces; t != nil && !isHTTP(t.Endpoint) {
+		return c.failAt("traces.endpoint", "", "want http:// or https://")
 	}
 	return nil
 }

@@ -18,8 +18,9 @@ var _ hashmatch.Hasher = Hasher{}
 // Kinds returns PDQ alone.
 func (Hasher) Kinds() hashmatch.KindSet { return hashmatch.SetOf(hashmatch.PDQ) }
 
-// Hash appends the hash of frame to dst, and its variants if dihedral has PDQ too; nothing unless kinds has it. An
-// image that is none of those that hashmatch.Frame promises is an error.
+// Hash appends the hash of frame to dst, and its variants if dihedral has PDQ too; nothing unless kinds has it. The hash
+// of a small picture at twice its size follows, with the view Doubled. An image that is none of those that
+// hashmatch.Frame promises is an error.
 func (Hasher) Hash(dst []hashmatch.FrameHash, frame *hashmatch.Frame, kinds, dihedral hashmatch.KindSet) ([]hashmatch.FrameHash, error) {
 	if !kinds.Has(hashmatch.PDQ) {
 		return dst, nil
@@ -31,12 +32,17 @@ func (Hasher) Hash(dst []hashmatch.FrameHash, frame *hashmatch.Frame, kinds, dih
 	one := hashmatch.FrameHash{Frame: frame.Index, Time: frame.Time, View: frame.View}
 	if !dihedral.Has(hashmatch.PDQ) {
 		one.Hash, one.Quality = Compute(src)
-		return append(dst, one), nil
-	}
-	variants, quality := Dihedral(src)
-	for _, v := range variants {
-		one.Hash, one.Quality, one.View.Dihedral = v.Hash, quality, v.Dihedral
 		dst = append(dst, one)
+	} else {
+		variants, quality := Dihedral(src)
+		for _, v := range variants {
+			one.Hash, one.Quality, one.View.Dihedral = v.Hash, quality, v.Dihedral
+			dst = append(dst, one)
+		}
+		one.View.Dihedral = ""
+	}
+	if small(src) {
+		dst = appendDoubled(dst, one, src)
 	}
 	return dst, nil
 }

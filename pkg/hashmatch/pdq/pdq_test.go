@@ -223,7 +223,7 @@ func TestHasher(t *testing.T) {
 	}
 	frame := &hashmatch.Frame{
 		Index: 3, Time: time.Second, View: hashmatch.View{Orientation: hashmatch.StoredOrientation},
-		Image: picture("420", 150, 100, 5),
+		Image: picture("420", 350, 300, 5),
 	}
 	src, err := LumaOf(frame.Image)
 	if err != nil {

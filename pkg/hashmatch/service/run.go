@@ -211,7 +211,7 @@ func (s *Service) reloadAll(ctx context.Context) error {
 	}{
 		{"listeners", s.running.Listeners, c.Listeners}, {"serve", s.running.Serve, c.Serve}, {"quarantine", s.running.Quarantine, c.Quarantine},
 		{"review", s.running.Review, c.Review},
-		{"audit", s.running.Audit, c.Audit}, {"breaker", s.running.Breaker, c.Breaker},
+		{"audit", s.running.Audit, c.Audit}, {"breaker", s.running.Breaker, c.Breaker}, {"traces", s.running.Traces, c.Traces},
 	} {
 		if !reflect.DeepEqual(part.old, part.new) {
 			return fmt.Errorf("%s: can only be changed by a restart", part.name)

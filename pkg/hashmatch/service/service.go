@@ -50,6 +50,7 @@ type Service struct {
 	gate    *gate.Gate
 	ready   *readiness.Checker
 	metrics *metrics.Metrics
+	tracer  *tracer           // nil: none
 	audit   *audit.Log        // nil: none
 	review  *review.Queue     // nil: none
 	kept    *quarantine.Store // nil: none
@@ -94,6 +95,11 @@ func Open(ctx context.Context, options Options) (_ *Service, err error) {
 		return nil, err
 	}
 	s.metrics = metrics.New(s.sources())
+	if c.Traces != nil {
+		if s.tracer, err = newTracer(ctx, c.Traces, options.Version); err != nil {
+			return nil, fmt.Errorf("traces: %w", err)
+		}
+	}
 	if err := s.openGate(c); err != nil {
 		return nil, err
 	}
@@ -182,7 +188,7 @@ func (s *Service) openEngine(c *config.Config) error {
 
 func (s *Service) openGate(c *config.Config) (err error) {
 	g := gate.Config{
-		Scanner: s.engine.Scanner, Ready: s.ready.Ready, Shadow: s.engine.Shadow, Observer: s.metrics, Logger: s.options.Logger,
+		Scanner: s.engine.Scanner, Ready: s.ready.Ready, Shadow: s.engine.Shadow, Observer: s.observer(), Logger: s.options.Logger,
 		Concurrency: c.Serve.Concurrency, Queue: c.Serve.Queue, QueueTimeout: time.Duration(c.Serve.QueueTimeout),
 		Memory: int64(c.Serve.Memory), MaxBytes: int64(c.Limits.MaxBytes),
 	}
@@ -330,6 +336,9 @@ func (s *Service) close() error {
 		if l.close != nil {
 			errs = append(errs, l.close())
 		}
+	}
+	if s.tracer != nil {
+		s.tracer.close()
 	}
 	if s.engine != nil {
 		errs = append(errs, s.engine.Close())
