@@ -41,7 +41,8 @@ func newListImport() *cobra.Command {
 		Use:   "import --into SNAPSHOT FILE...",
 		Short: "Read list files into a snapshot, made if it is not there",
 		Long: `Read list files into a snapshot, which loads faster than text and keeps what was imported before. Formats, told by
-their content: csv (entry,kind,hash,list,label,status), pytx-text ("pdq HEX" a line), pytx-csv.
+their content: csv (entry,kind,hash,list,label,status, and updated
+if the list says when entries change), pytx-text ("pdq HEX" a line), pytx-csv.
 
 A line that cannot be read fails the import, and the snapshot stays as it was, unless --skip-bad-lines is given: then
 each such line is reported and left out. Importing a file again changes nothing.`,
@@ -85,6 +86,10 @@ each such line is reported and left out. Importing a file again changes nothing.
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %d lines, %d skipped, %d of other lists; %d entries added, %d changed, %d unchanged, %d withdrawn, %d removed\n",
 					printable(path), result.Format, result.Lines, result.Skipped, result.OtherLists,
 					summary.Added, summary.Changed, summary.Unchanged, summary.Withdrawn, summary.Removed)
+				if dropped := result.Superseded + summary.Stale; dropped > 0 {
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d records left out: a later one of the same entry stands in their place\n",
+						printable(path), dropped)
+				}
 			}
 			info := list.Info()
 			info.Synced = options.Now
