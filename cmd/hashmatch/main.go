@@ -111,6 +111,6 @@ It says allow, hold or block for each, and never calls a file clean that it coul
 			return exit(exitUsage, nil)
 		},
 	}
-	root.AddCommand(newScan(), newHash(), newMatch(), newList(), newConfig(), newServe(), newToken(), newReview(), newQuarantine(), newAudit(), newVersion(), newManual(), newWorker())
+	root.AddCommand(newScan(), newHash(), newMatch(), newList(), newConfig(), newServe(), newToken(), newReview(), newQuarantine(), newAudit(), newBench(), newVersion(), newManual(), newWorker())
 	return root
 }

@@ -98,7 +98,10 @@ func (s *Scanner) Scan(ctx context.Context, item Item) (Verdict, error) {
 		}
 	})
 	one.guard("read", func() { one.read(ctx) })
-	one.guard("decode", func() { one.decode(ctx) }) // and hash, frame by frame
+	one.guard("screen", func() { one.screen(ctx) })
+	if !one.screened {
+		one.guard("decode", func() { one.decode(ctx) }) // and hash, frame by frame
+	}
 	one.guard("match", func() { one.match() })
 	verdict := Verdict{Action: Hold}
 	one.guard("decide", func() { verdict = one.decide() })
@@ -154,6 +157,7 @@ type scan struct {
 	size     int64         // bytes read
 	complete bool          // the whole content was read: the digests are true
 	decoded  bool          // content is the whole of it
+	screened bool          // nothing is near the reduced picture: the full one is not decoded
 
 	media    Media
 	digests  []Hash
@@ -259,13 +263,13 @@ func (s *scan) decode(ctx context.Context) {
 	if missing := perceptual &^ s.computable; missing != 0 {
 		s.fail(Failure{Unsupported, fmt.Sprintf("no hasher for the listed kinds %v", missing.Kinds())})
 	}
-	started := s.config.now()
+	started, hashing := s.config.now(), s.times.Hash
 	frames := 0
 	media, failures := s.config.Decoder.Decode(ctx, s.content, func(frame *Frame) error {
 		frames++
 		return s.hash(ctx, frame, perceptual, s.dihedral)
 	})
-	s.times.Decode = s.config.now().Sub(started) - s.times.Hash
+	s.times.Decode += s.config.now().Sub(started) - (s.times.Hash - hashing)
 	s.media = media
 	s.failures = append(s.failures, failures...)
 	// What a decoder left unsaid is not taken for "clean", nor for the failure that it did name: the policy may allow
@@ -349,7 +353,7 @@ func (s *scan) decide() Verdict {
 	verdict := Verdict{
 		Item: s.item.ID, Surface: s.item.Surface.Name(), Action: decision.Action, Would: decision.Would,
 		Matches: decision.Matches, AllowedBy: decision.AllowedBy,
-		Failures: s.failures, Notes: s.notes, Media: s.media, Policy: s.policy.Revision(),
+		Failures: s.failures, Notes: s.notes, Media: s.media, Policy: s.policy.Revision(), Screened: s.screened,
 	}
 	if s.lists != nil {
 		verdict.Revisions = s.lists.Revisions()

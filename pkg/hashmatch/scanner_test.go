@@ -96,10 +96,18 @@ func (f fakeLists) Search(h Hash, reach func(string) int, found func(Match)) {
 	}
 }
 
+func (f fakeLists) Near(hashes []Hash, reach func(string) int) bool {
+	if reach("list") < 0 {
+		return false
+	}
+	return slices.ContainsFunc(hashes, func(h Hash) bool { return f.entries[h] != "" })
+}
+
 // fakePolicy allows whatever has no match and no failure in it.
 type fakePolicy struct {
 	panics bool
 	allows bool // whatever it is told
+	exact  bool
 }
 
 func (f fakePolicy) Revision() string { return "p1" }
@@ -110,6 +118,7 @@ func (f fakePolicy) Reach(_ Surface, _ string, kind Kind, quality int) int {
 	return 31
 }
 func (f fakePolicy) Dihedral(Surface) KindSet { return 0 }
+func (f fakePolicy) Exact(Surface) bool       { return f.exact }
 func (f fakePolicy) Decide(found Findings) Decision {
 	if f.panics {
 		panic("policy")

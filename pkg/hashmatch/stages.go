@@ -44,6 +44,9 @@ type Lists interface {
 	// Key, Entry, Kind, Distance, Labels and Status set. reach returns the widest distance of interest for a list,
 	// negative for none; it is called at most once a list.
 	Search(h Hash, reach func(list string) int, found func(Match))
+	// Near reports whether Search would find anything for any of the hashes, which are of one kind. reach is called at
+	// most once a list. It stops at the first entry that it finds.
+	Near(hashes []Hash, reach func(list string) int) bool
 }
 
 // Findings is everything that was found out about one item.
@@ -71,6 +74,9 @@ type Policy interface {
 	Reach(surface Surface, list string, kind Kind, quality int) int
 	// Dihedral returns the kinds whose turned and mirrored hashes are searched too.
 	Dihedral(surface Surface) KindSet
+	// Exact reports whether uploads are always decided on the hashes of the full picture. Where it is false, those of
+	// a reduced one are looked at first (see Screener), to tell the uploads that nothing is near.
+	Exact(surface Surface) bool
 	// Decide returns the decision. A failure that it does not know is a hold.
 	Decide(f Findings) Decision
 }

@@ -109,6 +109,7 @@ type Verdict struct {
 	Failures       []Failure
 	Notes          []Note
 	Media          Media
+	Screened       bool              // no perceptual hash of the full picture was taken: nothing was near the reduced one's
 	Revisions      map[string]string // list name -> revision; shared between verdicts, not to be changed
 	Policy         string            // the policy's revision
 	Timings        Timings

@@ -35,6 +35,7 @@ type jsonResult struct {
 	Failures       []hashmatch.Failure `json:"failures"`
 	Notes          []hashmatch.Note    `json:"notes"`
 	AllowedBy      *jsonAllowedBy      `json:"allowed_by"`
+	Screened       bool                `json:"screened,omitempty"`
 	Revisions      map[string]string   `json:"revisions"`
 	Policy         string              `json:"policy"`
 	Milliseconds   jsonTimings         `json:"ms"`
@@ -71,7 +72,7 @@ func (j *jsonResults) Write(r Result) error {
 	line := jsonResult{
 		Path: r.Path, Surface: v.Surface, Verdict: v.Action,
 		MatchesOmitted: v.MatchesOmitted, Failures: filled(v.Failures), Notes: filled(v.Notes),
-		Revisions: v.Revisions, Policy: v.Policy,
+		Screened: v.Screened, Revisions: v.Revisions, Policy: v.Policy,
 		Milliseconds: jsonTimings{
 			Read: milliseconds(v.Timings.Read), Decode: milliseconds(v.Timings.Decode),
 			Hash: milliseconds(v.Timings.Hash), Search: milliseconds(v.Timings.Search),

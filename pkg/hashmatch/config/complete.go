@@ -242,6 +242,7 @@ func (c *Config) policy() (*policy.Policy, *Error) {
 		Failures: c.Failures,
 		Notes:    c.Notes,
 		Dihedral: setOf(c.Dihedral),
+		Exact:    c.Exact,
 		Surfaces: make(map[string]policy.Surface, len(c.Declarations)),
 	}
 	paths := make(map[[2]string]string) // of {"list", name} and {"surface", name}
@@ -254,6 +255,7 @@ func (c *Config) policy() (*policy.Policy, *Error) {
 	for i, d := range c.Declarations {
 		stated.Surfaces[d.Name] = policy.Surface{
 			NotImage: d.NotImage, Failures: d.Failures, Notes: d.Notes, Dihedral: setOf(d.Dihedral),
+			Exact: d.Exact,
 		}
 		paths[[2]string{"surface", d.Name}] = fmt.Sprintf("surfaces[%d]", i)
 	}
@@ -310,7 +312,7 @@ func kindsOf(set hashmatch.KindSet) []hashmatch.Kind {
 // fill replaces the stated rules with the complete ones.
 func (c *Config) fill(full policy.Config) {
 	c.Defaults = rulesOf(full.Defaults)
-	c.Failures, c.Notes, c.Dihedral = full.Failures, full.Notes, kindsOf(*full.Dihedral)
+	c.Failures, c.Notes, c.Dihedral, c.Exact = full.Failures, full.Notes, kindsOf(*full.Dihedral), full.Exact
 	lists, declarations := c.Lists, c.Declarations
 	c.Lists, c.Declarations = nil, nil // whoever handed them in keeps his own
 	for _, l := range lists {
@@ -322,7 +324,7 @@ func (c *Config) fill(full policy.Config) {
 	for _, d := range declarations {
 		rules := full.Surfaces[d.Name]
 		d.NotImage, d.Encrypted = rules.NotImage, new(*d.Encrypted)
-		d.Failures, d.Notes, d.Dihedral = rules.Failures, rules.Notes, kindsOf(*rules.Dihedral)
+		d.Failures, d.Notes, d.Dihedral, d.Exact = rules.Failures, rules.Notes, kindsOf(*rules.Dihedral), rules.Exact
 		c.Declarations = append(c.Declarations, d)
 	}
 }

@@ -29,6 +29,7 @@ type Config struct {
 	Failures     map[hashmatch.FailureCode]hashmatch.Action `yaml:"failures"`
 	Notes        map[hashmatch.Note]hashmatch.Action        `yaml:"notes"`
 	Dihedral     []hashmatch.Kind                           `yaml:"dihedral"` // nil means the default, empty none
+	Exact        *bool                                      `yaml:"exact"`
 	Limits       Limits                                     `yaml:"limits"`
 	Workers      Workers                                    `yaml:"workers"`
 
@@ -56,6 +57,7 @@ type Declaration struct {
 	Failures map[hashmatch.FailureCode]hashmatch.Action `yaml:"failures"`
 	Notes    map[hashmatch.Note]hashmatch.Action        `yaml:"notes"`
 	Dihedral []hashmatch.Kind                           `yaml:"dihedral"`
+	Exact    *bool                                      `yaml:"exact"`
 }
 
 // List is one list and the rules for it. Name and File must be stated.

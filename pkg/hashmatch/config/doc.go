@@ -48,6 +48,7 @@ func Example() *Config {
 			Shadow:   false,
 			Notes:    map[hashmatch.Note]hashmatch.Action{hashmatch.LowQuality: hashmatch.Hold},
 			Dihedral: []hashmatch.Kind{hashmatch.PDQ, hashmatch.PHash},
+			Exact:    new(true),
 		}},
 		Lists: []List{{
 			Name: "industry", File: "lists/industry.hml", Role: policy.BlockList, MaxAge: Duration(72 * time.Hour),
@@ -111,6 +112,7 @@ var about = map[string]string{
 	"surfaces[].failures": "Overrides of failures, below, on this surface. Default: none.",
 	"surfaces[].notes":    "Overrides of notes, below, on this surface. Default: none.",
 	"surfaces[].dihedral": "Override of dihedral, below, on this surface. Default: none.",
+	"surfaces[].exact":    "Override of exact, below, on this surface. Default: none.",
 
 	"lists":        "The hash lists. There are none by default. What a list leaves out has the value of defaults, below.",
 	"lists[].name": "What the list is called, in verdicts too: letters, digits, - _ and . It must be stated.",
@@ -161,6 +163,10 @@ var about = map[string]string{
 	"notes.not_ready":   "No list in force: nothing was searched. It cannot be allowed.",
 
 	"dihedral": "The kinds whose hashes of the picture turned by 90, 180 and 270 degrees and mirrored are searched too.",
+
+	"exact": "false: where a list holds PDQ hashes alone, or those and digests, JPEGs are looked at in reduced size first, " +
+		"which is several times as fast; all that is not far from every entry then is decided on the full picture. " +
+		"true: everything is. docs/accuracy.md states what the difference can be.",
 
 	"limits": "What an upload may cost. Beyond a limit it is a failure, never a sample. Sizes are in B, KiB, MiB, GiB " +
 		"or kB, MB, GB.",

@@ -43,6 +43,7 @@ type Detail struct {
 	Failures       []hashmatch.Failure `json:"failures"`
 	Notes          []hashmatch.Note    `json:"notes"`
 	Unrecorded     []string            `json:"unrecorded"` // effects that did not happen: "quarantine", "review", "audit"
+	Screened       bool                `json:"screened"`   // nothing was near a reduced picture: the full one was not looked at
 	Revisions      map[string]string   `json:"revisions"`
 	Policy         string              `json:"policy"`
 	Milliseconds   Milliseconds        `json:"ms"`
@@ -74,7 +75,7 @@ func newDetail(o gate.Outcome) *Detail {
 	v := o.Verdict
 	d := &Detail{
 		Verdict: v.Action, Would: v.Would, Shadow: o.Shadow, Matches: withLabels(v.Matches), MatchesOmitted: v.MatchesOmitted,
-		Failures: notNil(v.Failures), Notes: notNil(v.Notes), Unrecorded: []string{}, Revisions: v.Revisions, Policy: v.Policy,
+		Failures: notNil(v.Failures), Notes: notNil(v.Notes), Unrecorded: []string{}, Screened: v.Screened, Revisions: v.Revisions, Policy: v.Policy,
 		Milliseconds: Milliseconds{
 			Read: milliseconds(v.Timings.Read), Decode: milliseconds(v.Timings.Decode), Hash: milliseconds(v.Timings.Hash),
 			Search: milliseconds(v.Timings.Search), Total: milliseconds(v.Timings.Total),

@@ -110,6 +110,34 @@ func (s *Set) Search(h hashmatch.Hash, reach func(list string) int, found func(h
 	}
 }
 
+// Near reports whether Search would find anything for any of the hashes, which are of one kind. reach is asked at most
+// once a list, as in Search.
+func (s *Set) Near(hashes []hashmatch.Hash, reach func(list string) int) bool {
+	for _, l := range s.lists {
+		if l.near(hashes, reach) {
+			return true
+		}
+	}
+	return s.planted != nil && s.planted.near(hashes, reach)
+}
+
+func (s *Served) near(hashes []hashmatch.Hash, reach func(list string) int) bool {
+	if len(hashes) == 0 || !s.index.Kinds().Has(hashes[0].Kind) {
+		return false
+	}
+	threshold := reach(s.name)
+	if threshold < 0 {
+		return false
+	}
+	var hits []index.Hit
+	for _, h := range hashes {
+		if hits = s.index.Search(hits[:0], h, threshold); len(hits) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func (s *Served) search(hits []index.Hit, h hashmatch.Hash, reach func(list string) int, found func(hashmatch.Match)) []index.Hit {
 	if !s.index.Kinds().Has(h.Kind) {
 		return hits

@@ -22,6 +22,7 @@ func (p *Policy) Effective() Config {
 		Failures: failures,
 		Notes:    maps.Clone(p.other.notes),
 		Dihedral: new(p.other.dihedral),
+		Exact:    new(p.other.exact),
 		Surfaces: make(map[string]Surface, len(p.surfaces)),
 	}
 	for name, rules := range p.lists {
@@ -35,6 +36,7 @@ func (p *Policy) Effective() Config {
 			Failures: failures,
 			Notes:    maps.Clone(rules.notes),
 			Dihedral: new(rules.dihedral),
+			Exact:    new(rules.exact),
 		}
 	}
 	return config
@@ -84,7 +86,7 @@ func (p *Policy) digest() string {
 	for _, name := range slices.Sorted(maps.Keys(config.Lists)) {
 		writeList(&text, fmt.Sprintf("list %q", name), config.Lists[name])
 	}
-	writeSurface(&text, "surfaces", Surface{Failures: config.Failures, Notes: config.Notes, Dihedral: config.Dihedral})
+	writeSurface(&text, "surfaces", Surface{Failures: config.Failures, Notes: config.Notes, Dihedral: config.Dihedral, Exact: config.Exact})
 	for _, name := range slices.Sorted(maps.Keys(config.Surfaces)) {
 		writeSurface(&text, fmt.Sprintf("surface %q", name), config.Surfaces[name])
 	}
@@ -118,6 +120,9 @@ func writeRules(text *strings.Builder, rules Label) {
 
 func writeSurface(text *strings.Builder, title string, surface Surface) {
 	fmt.Fprintf(text, "%s: dihedral %v\n", title, surface.Dihedral.Kinds())
+	if *surface.Exact {
+		text.WriteString("full pictures only\n")
+	}
 	if surface.NotImage != nil {
 		fmt.Fprintf(text, "not_image %s\n", *surface.NotImage)
 	}

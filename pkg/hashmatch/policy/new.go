@@ -221,7 +221,7 @@ func (p *Policy) newSurfaces(config Config) error {
 		base.notes[note] = DefaultNote(note)
 	}
 	var err *Error
-	p.other, err = base.with(config.Failures, config.Notes, config.Dihedral)
+	p.other, err = base.with(config.Failures, config.Notes, config.Dihedral, config.Exact)
 	if err != nil {
 		return err
 	}
@@ -230,7 +230,7 @@ func (p *Policy) newSurfaces(config Config) error {
 		if name == "" {
 			return &Error{Key: "surfaces", Reason: "a surface without a name"}
 		}
-		rules, err := p.other.with(surface.Failures, surface.Notes, surface.Dihedral)
+		rules, err := p.other.with(surface.Failures, surface.Notes, surface.Dihedral, surface.Exact)
 		switch {
 		case err != nil:
 			err.Surface = name
@@ -248,7 +248,7 @@ func (p *Policy) newSurfaces(config Config) error {
 
 // with returns a copy of the rules with the stated ones in their places.
 func (r surfaceRules) with(failures map[hashmatch.FailureCode]hashmatch.Action,
-	notes map[hashmatch.Note]hashmatch.Action, dihedral *hashmatch.KindSet) (surfaceRules, *Error) {
+	notes map[hashmatch.Note]hashmatch.Action, dihedral *hashmatch.KindSet, exact *bool) (surfaceRules, *Error) {
 	r.failures, r.notes = maps.Clone(r.failures), maps.Clone(r.notes)
 	for _, code := range slices.Sorted(maps.Keys(failures)) {
 		action, err := failures[code], &Error{Key: "failures." + string(code)}
@@ -285,6 +285,9 @@ func (r surfaceRules) with(failures map[hashmatch.FailureCode]hashmatch.Action,
 			return r, &Error{Key: "dihedral", Reason: "only perceptual kinds are taken of turned pictures"}
 		}
 		r.dihedral = *dihedral
+	}
+	if exact != nil {
+		r.exact = *exact
 	}
 	return r, nil
 }

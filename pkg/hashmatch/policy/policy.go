@@ -57,6 +57,7 @@ type surfaceRules struct {
 	failures map[hashmatch.FailureCode]hashmatch.Action
 	notes    map[hashmatch.Note]hashmatch.Action
 	dihedral hashmatch.KindSet
+	exact    bool
 }
 
 func (p *Policy) list(name string) *listRules {
@@ -99,6 +100,9 @@ func (p *Policy) Role(list string) Role { return p.list(list).role }
 func (p *Policy) Dihedral(surface hashmatch.Surface) hashmatch.KindSet {
 	return p.surface(surface).dihedral
 }
+
+// Exact reports whether uploads on the surface are always decided on the hashes of the full picture.
+func (p *Policy) Exact(surface hashmatch.Surface) bool { return p.surface(surface).exact }
 
 // failure returns the action for a failure; hold for one that no rule knows.
 func (r surfaceRules) failure(code hashmatch.FailureCode) hashmatch.Action {

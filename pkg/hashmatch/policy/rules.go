@@ -20,6 +20,9 @@ type Config struct {
 	// NotReady cannot be allowed.
 	Notes    map[hashmatch.Note]hashmatch.Action
 	Dihedral *hashmatch.KindSet // kinds whose turned and mirrored hashes are searched too; nil means PDQ
+	// Exact says that every upload is decided on the hashes of the full picture, without a look at a reduced one first;
+	// nil means false.
+	Exact    *bool
 	Surfaces map[string]Surface // by Surface.Name
 }
 
@@ -65,10 +68,11 @@ type Label struct {
 type Surface struct {
 	// NotImage is the answer for content that is no image, after its digests were searched. It must be stated.
 	NotImage *hashmatch.Action
-	// Failures, Notes and Dihedral override those of Config; what is left out is the Config's.
+	// Failures, Notes, Dihedral and Exact override those of Config; what is left out is the Config's.
 	Failures map[hashmatch.FailureCode]hashmatch.Action
 	Notes    map[hashmatch.Note]hashmatch.Action
 	Dihedral *hashmatch.KindSet
+	Exact    *bool
 }
 
 // DefaultQualityFloor is the quality floor where nothing else is stated.

@@ -1,0 +1,130 @@
+package hashmatch
+
+import (
+	"context"
+	"image"
+)
+
+// Reducer is implemented by a Decoder that can show some files at a fraction of their size for a fraction of the time.
+type Reducer interface {
+	// Reduce calls yield with the still picture of content reduced in size, under each orientation that Decode would
+	// yield: frames whose Full is set and whose Image is a *image.Gray. It returns what Decode would of the file, and
+	// true; or false if the file has to be decoded in full: because of its format, or anything that is wrong with it,
+	// or anything in it by which its reduced picture could differ from the full one. False is no verdict, and frames
+	// that were yielded before do not count. It does not call a file sound that Decode would find a failure in. It
+	// bounds memory and time as Decode does, and returns false if yield returns an error.
+	Reduce(ctx context.Context, content []byte, yield func(*Frame) error) (Media, bool)
+}
+
+// Screener is implemented by a Hasher that can hash reduced frames.
+type Screener interface {
+	Hasher
+	// Screen appends to dst what Hash would for the full picture, by the reduced one: hashes that differ from those of
+	// the full picture by at most Margin bits, and their qualities by at most QualityMargin, but for pictures that
+	// were made to deceive it.
+	Screen(dst []FrameHash, frame *Frame, kinds, dihedral KindSet) ([]FrameHash, error)
+	// Margin returns, for one of its kinds, by how many bits a hash of a reduced picture may differ from the hash of
+	// the full one; negative if the kind cannot be screened.
+	Margin(kind Kind) int
+}
+
+// QualityMargin is how far the quality of a reduced picture may lie from that of the full one.
+const QualityMargin = 20
+
+// screen looks at a reduced picture first. It returns true if nothing in the lists is near: nothing within reach of the
+// full picture's hashes then, since what is searched is wider than the policy's reach by as much as the hashes may
+// differ. Everything else is decided on the full picture.
+func (s *scan) screen(ctx context.Context) bool {
+	perceptual := s.kinds.Perceptual()
+	if !s.complete || !s.decoded || perceptual == 0 || s.policy.Exact(s.item.Surface) {
+		return false
+	}
+	reducer, ok := s.config.Decoder.(Reducer)
+	if !ok {
+		return false
+	}
+	screeners := s.screeners(perceptual)
+	if screeners == nil {
+		return false
+	}
+	started := s.config.now()
+	hashing := s.times.Hash
+	var hashes []FrameHash
+	media, ok := reducer.Reduce(ctx, s.content, func(frame *Frame) error {
+		defer s.clock(&s.times.Hash)()
+		for _, screener := range screeners {
+			var err error
+			if hashes, err = screener.Screen(hashes, frame, perceptual, s.dihedral); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	s.times.Decode += s.config.now().Sub(started) - (s.times.Hash - hashing)
+	if !ok || len(hashes) == 0 || ctx.Err() != nil {
+		return false
+	}
+	defer s.clock(&s.times.Search)()
+	for _, screener := range screeners {
+		for _, kind := range (screener.Kinds() & perceptual).Kinds() {
+			if s.near(hashes, kind, screener.Margin(kind)) {
+				return false
+			}
+		}
+	}
+	s.media, s.screened = media, true
+	return true
+}
+
+// screeners returns the hashers that screen all of the kinds; nil if a kind cannot be screened.
+func (s *scan) screeners(kinds KindSet) []Screener {
+	var screeners []Screener
+	for _, hasher := range s.config.Hashers {
+		screener, ok := hasher.(Screener)
+		if !ok || screener.Kinds()&kinds == 0 {
+			continue
+		}
+		for _, kind := range (screener.Kinds() & kinds).Kinds() {
+			if screener.Margin(kind) < 0 {
+				return nil
+			}
+		}
+		screeners, kinds = append(screeners, screener), kinds&^screener.Kinds()
+	}
+	if kinds != 0 {
+		return nil
+	}
+	return screeners
+}
+
+// near reports whether an entry has a hash near one of the hashes of a kind, or whether a quality is so near to a
+// floor that only the full picture's can tell.
+func (s *scan) near(hashes []FrameHash, kind Kind, margin int) bool {
+	var queries []Hash
+	lowest := 100
+	for _, h := range hashes {
+		if h.Hash.Kind != kind {
+			continue
+		}
+		if h.Hash.Zero() {
+			return true
+		}
+		queries = append(queries, h.Hash)
+		lowest = min(lowest, h.Quality)
+	}
+	doubtful := false
+	found := s.lists.Near(queries, func(list string) int {
+		reach := s.policy.Reach(s.item.Surface, list, kind, 100)
+		if reach < 0 {
+			return reach
+		}
+		if s.policy.Reach(s.item.Surface, list, kind, lowest-QualityMargin) != reach {
+			doubtful = true
+		}
+		return reach + margin
+	})
+	return found || doubtful || len(queries) == 0
+}
+
+// Reduced reports whether Image is a reduction of a larger picture.
+func (f *Frame) Reduced() bool { return f.Full != image.Point{} }
