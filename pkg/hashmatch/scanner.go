@@ -307,40 +307,54 @@ func (s *scan) match() {
 		return
 	}
 	for _, h := range s.digests {
-		s.search(FrameHash{Hash: h, Quality: 100})
+		s.search([]FrameHash{{Hash: h, Quality: 100}})
 	}
-	searched := make(map[Hash]bool, len(s.hashes))
+	// Frames and views often have the same hash: it is searched once, and found in each of them. They need not have the
+	// same quality: the same picture in weaker contrast has the same hash.
+	first := make(map[Hash]int, len(s.hashes)) // hash -> its place in groups
+	var groups [][]FrameHash
 	for _, h := range s.hashes {
-		if searched[h.Hash] {
-			continue // another frame or view with the same hash
+		at, known := first[h.Hash]
+		if !known {
+			at = len(groups)
+			first[h.Hash] = at
+			groups = append(groups, nil)
 		}
-		searched[h.Hash] = true
-		if !s.search(h) {
-			s.note(LowQuality)
-		}
+		groups[at] = append(groups[at], h)
+	}
+	for _, same := range groups {
+		s.search(same)
 	}
 }
 
-// search searches for one hash. It returns false if the hash is of too low a quality for a list that would be
-// searched otherwise.
-func (s *scan) search(h FrameHash) bool {
-	fit := true
-	zero := h.Hash.Zero()
-	reach := func(list string) int {
-		r := s.policy.Reach(s.item.Surface, list, h.Hash.Kind, h.Quality)
-		if zero {
-			r = -1
+// search searches for one hash, which was taken of at least one frame and view. A match is said to be in the first of
+// those whose quality is enough for the list, with the others beside it.
+func (s *scan) search(same []FrameHash) {
+	h := same[0].Hash
+	var list string
+	var fit []FrameHash // those of same that are searched in the list
+	reach := func(name string) int {
+		list, fit = name, nil
+		widest := -1
+		for _, one := range same {
+			r := s.policy.Reach(s.item.Surface, name, h.Kind, one.Quality)
+			switch {
+			case r >= 0 && !h.Zero():
+				fit, widest = append(fit, one), max(widest, r)
+			case s.policy.Reach(s.item.Surface, name, h.Kind, 100) >= 0:
+				s.note(LowQuality)
+			}
 		}
-		if r < 0 && s.policy.Reach(s.item.Surface, list, h.Hash.Kind, 100) >= 0 {
-			fit = false
-		}
-		return r
+		return widest
 	}
-	s.lists.Search(h.Hash, reach, func(m Match) {
-		m.Quality, m.View, m.Frame, m.Time = h.Quality, h.View, h.Frame, h.Time
+	s.lists.Search(h, reach, func(m Match) {
+		if m.List != list {
+			reach(m.List)
+		}
+		m.Quality, m.View, m.Frame, m.Time = fit[0].Quality, fit[0].View, fit[0].Frame, fit[0].Time
+		m.Others = fit[1:]
 		s.matches = append(s.matches, m)
 	})
-	return fit
 }
 
 // decide asks the policy and writes the verdict.

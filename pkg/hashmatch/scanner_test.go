@@ -449,3 +449,51 @@ func (slowReader) Read(p []byte) (int, error) {
 	time.Sleep(20 * time.Millisecond)
 	return 1, nil
 }
+
+// frameHasher gives every frame the same hash, and each a quality of its own.
+type frameHasher struct {
+	fakeHasher
+	qualities []int
+}
+
+func (f frameHasher) Hash(dst []FrameHash, frame *Frame, _, _ KindSet) ([]FrameHash, error) {
+	return append(dst, FrameHash{Hash: f.hash, Quality: f.qualities[frame.Index], Frame: frame.Index}), nil
+}
+
+// A picture in weak contrast has the hash of the same picture in strong contrast, and must not hide it.
+func TestEqualHashesOfDifferentQuality(t *testing.T) {
+	for _, tc := range []struct {
+		qualities []int
+		frame     int
+		others    []int
+	}{
+		{qualities: []int{20, 100}, frame: 1},
+		{qualities: []int{100, 20}, frame: 0},
+		{qualities: []int{20, 60, 30, 100}, frame: 1, others: []int{3}},
+		{qualities: []int{20, 30}, frame: -1},
+	} {
+		c := cleanConfig()
+		c.Decoder = fakeDecoder{frames: len(tc.qualities)}
+		c.Hashers = []Hasher{frameHasher{fakeHasher{hash: listed}, tc.qualities}}
+		v := scanWith(t, c, strings.NewReader("picture"), 7)
+		if !slices.Contains(v.Notes, LowQuality) {
+			t.Errorf("%v: no note of low quality", tc.qualities)
+		}
+		if tc.frame < 0 {
+			if len(v.Matches) > 0 {
+				t.Errorf("%v: a match: %+v", tc.qualities, v.Matches)
+			}
+			continue
+		}
+		if v.Action != Hold || len(v.Matches) != 1 || v.Matches[0].Frame != tc.frame || v.Matches[0].Quality != tc.qualities[tc.frame] {
+			t.Fatalf("%v: %v %+v", tc.qualities, v.Action, v.Matches)
+		}
+		var others []int
+		for _, o := range v.Matches[0].Others {
+			others = append(others, o.Frame)
+		}
+		if !slices.Equal(others, tc.others) {
+			t.Errorf("%v: also in frames %v, want %v", tc.qualities, others, tc.others)
+		}
+	}
+}

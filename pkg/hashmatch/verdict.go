@@ -82,6 +82,7 @@ type Match struct {
 	Key     EntryKey      `json:"-"`
 	Quality int           `json:"-"` // of the upload's hash, 0 to 100; 100 for a digest
 	Time    time.Duration `json:"-"` // of the frame
+	Others  []FrameHash   `json:"-"` // other frames and views of the upload with the same hash; shared, not to be changed
 	Action  Action        `json:"-"` // what the policy says of this match alone
 	Shadow  bool          `json:"-"` // its list is in shadow mode: Action was recorded, not acted on
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	"example.org/hashmatch/pkg/hashmatch"
@@ -87,15 +88,31 @@ func (p *Policy) sift(candidates []hashmatch.Match) (hits, allowing []hit) {
 	return hits, allowing
 }
 
-// sight is what a near match was found in. Turning a picture or putting another background behind it does not make
-// it another picture; another frame, panel or trim of it does, and an allowed picture in one must not hide a listed
-// one in another.
+// sight is what a near match was found in. Turning a picture does not make it another one; another frame, panel or trim
+// of it does, and another background too, which is all that a viewer sees of some pictures. An allowed picture in one
+// must not hide a listed one in another.
 type sight struct {
-	frame           int
-	panel, geometry string
+	frame                       int
+	panel, geometry, background string
 }
 
-func sightOf(m *hashmatch.Match) sight { return sight{m.Frame, m.View.Panel, m.View.Geometry} }
+func sightOf(frame int, v hashmatch.View) sight {
+	return sight{frame, v.Panel, v.Geometry, v.Background}
+}
+
+// sights calls yield with everything that a match was found in.
+func sights(m *hashmatch.Match) iter.Seq[sight] {
+	return func(yield func(sight) bool) {
+		if !yield(sightOf(m.Frame, m.View)) {
+			return
+		}
+		for i := range m.Others {
+			if !yield(sightOf(m.Others[i].Frame, m.Others[i].View)) {
+				return
+			}
+		}
+	}
+}
 
 // overrule sets the action of the near matches that an allow-list wins over to allow, and returns the strongest
 // entry that won; nil if none did. Where an exact match is acted on, the allow-list is not believed at all.
@@ -112,8 +129,10 @@ func overrule(hits, allowing []hit) *hit {
 	exact := allowing[0].Exact()
 	seen := make(map[sight]*hit)
 	for i := range allowing {
-		if s := sightOf(allowing[i].Match); seen[s] == nil {
-			seen[s] = &allowing[i]
+		for s := range sights(allowing[i].Match) {
+			if seen[s] == nil {
+				seen[s] = &allowing[i]
+			}
 		}
 	}
 	var strongest *hit
@@ -124,7 +143,12 @@ func overrule(hits, allowing []hit) *hit {
 		}
 		by := &allowing[0]
 		if !exact {
-			by = seen[sightOf(h.Match)]
+			by = nil
+			for s := range sights(h.Match) { // in each of them an allowed picture
+				if by = seen[s]; by == nil {
+					break
+				}
+			}
 		}
 		if by == nil {
 			continue

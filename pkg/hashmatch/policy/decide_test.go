@@ -158,6 +158,11 @@ func TestAllowList(t *testing.T) {
 		m.Status = status
 		return m
 	}
+	also := func(m hashmatch.Match, others ...hashmatch.FrameHash) hashmatch.Match {
+		m.Others = others
+		return m
+	}
+	second, black := hashmatch.FrameHash{Frame: 1}, hashmatch.View{Background: hashmatch.BlackBackground}
 	flipped, trimmed, panel := hashmatch.View{Dihedral: hashmatch.FlipX}, hashmatch.View{Geometry: "trim"}, hashmatch.View{Panel: "1"}
 	var none hashmatch.View
 	for _, test := range []struct {
@@ -181,6 +186,11 @@ func TestAllowList(t *testing.T) {
 		{"another frame", []hashmatch.Match{in(near("l", "e", 0), 1, none), near("near", "a", 0)}, hold, "", []hashmatch.Action{hold}},
 		{"another panel", []hashmatch.Match{in(near("l", "e", 0), 0, panel), near("near", "a", 0)}, hold, "", []hashmatch.Action{hold}},
 		{"another trim", []hashmatch.Match{in(near("l", "e", 0), 0, trimmed), near("near", "a", 0)}, hold, "", []hashmatch.Action{hold}},
+		{"another background", []hashmatch.Match{in(near("l", "e", 0), 0, black), near("near", "a", 0)}, hold, "", []hashmatch.Action{hold}},
+		{"in two frames", []hashmatch.Match{also(near("l", "e", 0), second), near("near", "a", 0)}, hold, "", []hashmatch.Action{hold}},
+		{"both in two frames", []hashmatch.Match{also(near("l", "e", 0), second), also(near("near", "a", 0), second)}, allow, "a", []hashmatch.Action{allow}},
+		{"in the second frame", []hashmatch.Match{in(near("l", "e", 0), 1, none), also(near("near", "a", 0), second)}, allow, "a", []hashmatch.Action{allow}},
+		{"two allowed in two frames", []hashmatch.Match{also(near("l", "e", 0), second), near("near", "a", 0), in(near("near", "b", 0), 1, none)}, allow, "b", []hashmatch.Action{allow}},
 		{"turned", []hashmatch.Match{in(near("l", "e", 0), 0, flipped), near("near", "a", 0)}, allow, "a", []hashmatch.Action{allow}},
 		{"one entry in two frames", []hashmatch.Match{near("l", "e", 0), in(near("l", "e", 20), 1, none), near("near", "a", 0)}, hold, "a", []hashmatch.Action{hold}},
 		{"suspended allow", []hashmatch.Match{near("l", "e", 0), with(exact("ok", "a"), hashmatch.Suspended)}, hold, "", []hashmatch.Action{hold}},

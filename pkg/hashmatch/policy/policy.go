@@ -9,7 +9,7 @@
 //	          suspended   reported with the action allow: never acted on alone
 //	          withdrawn   not reported
 //	allow     exact       wins over every near match of the file
-//	          near        wins over near matches in the same frame, panel and geometry
+//	          near        wins over near matches in the same frame, panel, geometry and background
 //	                      neither wins where an exact match is acted on, nor over failures and notes
 //
 // Call New with a Config, hand the Policy to a Scanner.
