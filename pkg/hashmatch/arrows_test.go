@@ -29,13 +29,14 @@ var arrows = map[string]row{
 	".": {}, // the words and the way: the standard library only
 
 	// The stages know nothing of each other.
-	"digest":    {},
-	"media":     {modules: []string{"golang.org/x/image", "golang.org/x/sync"}},
-	"pdq":       {},
-	"imagehash": {modules: []string{"github.com/corona10/goimagehash"}},
-	"view":      {ours: []string{"pdq", "imagehash"}},
-	"index":     {modules: []string{"golang.org/x/sync", "golang.org/x/sys"}},
-	"policy":    {},
+	"digest":         {},
+	"media":          {ours: []string{"media/jpegluma"}, modules: []string{"golang.org/x/image", "golang.org/x/sync"}},
+	"media/jpegluma": {},
+	"pdq":            {modules: []string{"golang.org/x/sys"}},
+	"imagehash":      {modules: []string{"github.com/corona10/goimagehash"}},
+	"view":           {ours: []string{"pdq", "imagehash"}},
+	"index":          {modules: []string{"golang.org/x/sync", "golang.org/x/sys"}},
+	"policy":         {},
 
 	// Decoders that need a process of their own.
 	"media/isolated": {
@@ -47,6 +48,8 @@ var arrows = map[string]row{
 	// Lists.
 	"hashlist":        {modules: []string{"golang.org/x/sync", "golang.org/x/sys"}},
 	"hashlist/format": {ours: []string{"hashlist"}},
+	"exchange":        {ours: []string{"hashlist", "hashlist/format"}},
+	"exchange/fake":   {ours: []string{"hashlist"}},
 	"lookup":          {ours: []string{"hashlist", "index"}},
 
 	// One upload from arrival to answer, and what follows from it.
@@ -76,7 +79,7 @@ var arrows = map[string]row{
 	"batch": {modules: []string{"golang.org/x/sync", "golang.org/x/sys", "golang.org/x/term"}},
 	"config": {
 		ours: []string{"digest", "media", "media/isolated", "pdq", "imagehash", "view", "index", "policy", "worker",
-			"hashlist", "hashlist/format", "lookup"},
+			"exchange", "hashlist", "hashlist/format", "lookup"},
 		modules: []string{"github.com/goccy/go-yaml"},
 	},
 }

@@ -103,6 +103,9 @@ func (s *Scanner) Scan(ctx context.Context, item Item) (Verdict, error) {
 		one.guard("decode", func() { one.decode(ctx) }) // and hash, frame by frame
 	}
 	one.guard("match", func() { one.match() })
+	if !one.searched { // no policy can make "nothing was searched" an allow
+		one.note(NotReady)
+	}
 	verdict := Verdict{Action: Hold}
 	one.guard("decide", func() { verdict = one.decide() })
 	if verdict.Item == "" { // the policy itself failed
@@ -158,6 +161,7 @@ type scan struct {
 	complete bool          // the whole content was read: the digests are true
 	decoded  bool          // content is the whole of it
 	screened bool          // nothing is near the reduced picture: the full one is not decoded
+	searched bool          // the lists answered to the end
 
 	media    Media
 	digests  []Hash
@@ -303,7 +307,6 @@ func (s *scan) hash(ctx context.Context, frame *Frame, kinds, dihedral KindSet) 
 func (s *scan) match() {
 	defer s.clock(&s.times.Search)()
 	if s.kinds == 0 {
-		s.note(NotReady)
 		return
 	}
 	for _, h := range s.digests {
@@ -325,6 +328,7 @@ func (s *scan) match() {
 	for _, same := range groups {
 		s.search(same)
 	}
+	s.searched = true
 }
 
 // search searches for one hash, which was taken of at least one frame and view. A match is said to be in the first of

@@ -214,7 +214,11 @@ func TestNothingUnscannedIsAllowed(t *testing.T) {
 		}, code: Unsupported},
 		{name: "search panics", change: func(c *Config) {
 			c.setLists(func() Lists { return fakeLists{kinds: SetOf(PDQ), panics: true} })
-		}, code: Panicked},
+		}, code: Panicked, note: NotReady},
+		{name: "search panics, and a policy that allows anything", change: func(c *Config) {
+			c.setLists(func() Lists { return fakeLists{kinds: SetOf(PDQ), panics: true} })
+			c.setPolicy(func() Policy { return fakePolicy{allows: true} })
+		}, code: Panicked, note: NotReady},
 		{name: "policy panics", change: func(c *Config) { c.setPolicy(func() Policy { return fakePolicy{panics: true} }) }, code: Panicked},
 		{name: "no lists", change: func(c *Config) { c.setLists(func() Lists { return nil }) }, note: NotReady},
 		{name: "empty lists", change: func(c *Config) { c.setLists(func() Lists { return fakeLists{} }) }, note: NotReady},

@@ -11,6 +11,7 @@ import (
 
 	"example.org/hashmatch/pkg/hashmatch"
 	"example.org/hashmatch/pkg/hashmatch/digest"
+	"example.org/hashmatch/pkg/hashmatch/hashlist"
 	"example.org/hashmatch/pkg/hashmatch/imagehash"
 	"example.org/hashmatch/pkg/hashmatch/lookup"
 	"example.org/hashmatch/pkg/hashmatch/media"
@@ -205,23 +206,44 @@ func (e *Engine) load(ctx context.Context, l List) (loaded, error) {
 	if err != nil {
 		return loaded{}, fmt.Errorf("list %q: %w", l.Name, err)
 	}
-	if old, ok := e.files[l.Name]; ok && old.path == l.File && sameFile(old.info, before) {
+	old, known := e.files[l.Name]
+	if known && old.path == l.File && sameFile(old.info, before) && old.served.Err() == nil {
 		return old, nil
 	}
-	entries, err := ReadList(l.File, l.Name)
+	// A snapshot is mapped, and takes its index from its file; text is read.
+	snapshot, err := hashlist.Map(l.File)
+	var entries *hashlist.List
+	switch {
+	case err == nil:
+		entries = snapshot.List()
+	case errors.Is(err, hashlist.ErrNotSnapshot):
+		entries, err = ReadList(l.File, l.Name)
+	}
 	if err != nil {
 		return loaded{}, fmt.Errorf("list %q: %w", l.Name, err)
 	}
+	dated := entries
 	if entries.Synced().IsZero() { // text does not say; nor does a snapshot that was imported once
-		entries = entries.WithSynced(before.ModTime())
+		dated = entries.WithSynced(before.ModTime())
 	}
-	if old, ok := e.files[l.Name]; ok {
-		if served := old.served.Refresh(entries); served != nil {
+	if known {
+		if served := old.served.Refresh(dated); served != nil {
 			return loaded{l.File, before, served}, nil
 		}
 	}
-	served, err := lookup.Serve(ctx, l.Name, entries)
-	return loaded{l.File, before, served}, err
+	var served *lookup.Served
+	if snapshot != nil {
+		served, err = lookup.ServeSnapshot(ctx, l.Name, snapshot)
+	} else {
+		served, err = lookup.Serve(ctx, l.Name, entries)
+	}
+	if err != nil {
+		return loaded{}, err
+	}
+	if served = served.Refresh(dated); served == nil {
+		return loaded{}, fmt.Errorf("list %q: %w", l.Name, hashlist.ErrChanged)
+	}
+	return loaded{l.File, before, served}, nil
 }
 
 // sameFile says whether nothing was written to a file since. Lists are replaced, not written to; should one be, its

@@ -87,12 +87,20 @@ func (l *List) Apply(changes []Change, now time.Time) (*List, Summary, error) {
 
 // Merge returns the list after an Upsert of every entry of other.
 func (l *List) Merge(other *List, now time.Time) (*List, Summary, error) {
+	other, err := other.private()
+	if err != nil {
+		return nil, Summary{}, err
+	}
 	return l.rewrite(inUse(other), now, func(bucket int, w *rewriter) { w.merge(other.segments[bucket]) })
 }
 
 // Replace is Merge for a source that sends its whole list each time: entries that other does not have are removed.
 // Tombstones stay.
 func (l *List) Replace(other *List, now time.Time) (*List, Summary, error) {
+	other, err := other.private()
+	if err != nil {
+		return nil, Summary{}, err
+	}
 	return l.rewrite(inUse(l, other), now, func(bucket int, w *rewriter) {
 		s := other.segments[bucket]
 		w.open()
@@ -123,10 +131,14 @@ func (l *List) rewrite(which []int, now time.Time, edit func(bucket int, w *rewr
 	if now.Unix() <= zeroSeconds || now.Unix() > maxSeconds {
 		return nil, Summary{}, errors.New("the time of the change is outside of the years 1 to 9999")
 	}
+	l, err := l.private() // what is edited, and shared with later lists, does not depend on a file
+	if err != nil {
+		return nil, Summary{}, err
+	}
 	segments := slices.Clone(l.segments)
 	var total Summary
 	var counting sync.Mutex
-	err := eachBucket(which, func(bucket int) (err error) {
+	err = eachBucket(which, func(bucket int) (err error) {
 		w := rewriter{segment: l.segments[bucket], now: now.Unix()}
 		edit(bucket, &w)
 		segments[bucket], err = w.close()

@@ -35,10 +35,26 @@ type segment struct {
 	shared      []byte // the descriptors' ends and bytes
 	records     []byte
 
-	digest [32]byte         // of the records, see Revision
-	counts [len(codes)]int  // hashes by code
+	digest [32]byte // of the records, see Revision
+	counts
+}
+
+// counts is what is counted in a segment.
+type counts struct {
+	hashes [len(codes)]int  // by code
 	opaque map[string]int   // opaque signatures by scheme; nil if there are none
-	status [statusCount]int // entries by status
+	status [statusCount]int // entries
+}
+
+func (c *counts) add(s *signature) {
+	if s.code != codeOpaque {
+		c.hashes[s.code]++
+		return
+	}
+	if c.opaque == nil {
+		c.opaque = make(map[string]int)
+	}
+	c.opaque[string(s.scheme)]++
 }
 
 const (
@@ -241,9 +257,23 @@ func splitBlock(block []byte) (*segment, error) {
 	return s, nil
 }
 
+// clone returns the segment with a block of its own.
+func (s *segment) clone() (*segment, error) {
+	out, err := splitBlock(bytes.Clone(s.block))
+	if err != nil {
+		return nil, err
+	}
+	out.digest, out.counts = s.digest, s.counts
+	return out, nil
+}
+
 // openSegment takes over a block that comes from outside: it accepts exactly what newSegment writes for some drafts
 // of that bucket, but for the choice of the base. It never panics.
-func openSegment(block []byte, bucket int) (*segment, error) {
+//
+// With a digest it believes what a digest of the file has shown already: that the entries stand where their keys
+// belong, and have that digest. These cost up to three SHA-256 an entry, most of the time. What any access to the segment
+// relies on is checked nevertheless.
+func openSegment(block []byte, bucket int, digest *[32]byte) (*segment, error) {
 	s, err := splitBlock(block)
 	if err != nil {
 		return nil, err
@@ -267,6 +297,10 @@ func openSegment(block []byte, bucket int) (*segment, error) {
 			return nil, wrong("a descriptor twice")
 		}
 	}
+	var counts *counts
+	if digest != nil {
+		counts = &s.counts
+	}
 	used := uint64(0)
 	var previous keyDigest
 	for i := range s.entries {
@@ -278,22 +312,29 @@ func openSegment(block []byte, bucket int) (*segment, error) {
 			return nil, wrong("the head of a record")
 		}
 		used = max(used, number+1)
-		if err := checkContent(c.rest, states[number]); err != nil {
+		if err := checkContent(c.rest, states[number], counts); err != nil {
 			return nil, err
 		}
-		digest := digestRecord(s.descriptor(int(number)), c.rest)
-		if digest.bucket() != bucket || digest.prefix() != s.prefix(i) {
+		if digest != nil {
+			continue
+		}
+		key := digestRecord(s.descriptor(int(number)), c.rest)
+		if key.bucket() != bucket || key.prefix() != s.prefix(i) {
 			return nil, wrong("an entry in the wrong place")
 		}
-		if i > 0 && bytes.Compare(previous[:], digest[:]) >= 0 {
+		if i > 0 && bytes.Compare(previous[:], key[:]) >= 0 {
 			return nil, wrong("entries out of order")
 		}
-		previous = digest
+		previous = key
 	}
 	if used != uint64(s.descriptors) {
 		return nil, wrong("a descriptor that no entry uses")
 	}
-	s.count()
+	if digest != nil {
+		s.digest = *digest
+	} else {
+		s.count()
+	}
 	return s, nil
 }
 
@@ -315,14 +356,7 @@ func (s *segment) count() {
 		s.status[d.status()]++
 		c := readContent(d.content)
 		for sig, ok := c.next(); ok; sig, ok = c.next() {
-			if sig.code != codeOpaque {
-				s.counts[sig.code]++
-				continue
-			}
-			if s.opaque == nil {
-				s.opaque = make(map[string]int)
-			}
-			s.opaque[string(sig.scheme)]++
+			s.add(&sig)
 		}
 	}
 	h.Write(buffer)

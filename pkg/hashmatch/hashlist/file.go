@@ -9,12 +9,12 @@ import (
 	"runtime"
 )
 
-// WriteFile writes the list as a snapshot file that only its owner can read. The file is written beside path under
+// WriteFile writes the list, with the sections of others, as a snapshot file that only its owner can read. The file is written beside path under
 // another name, forced to disk and then renamed: at any moment path is the old file, the new one, or still absent,
 // never a part of one. If it fails, what was at path is untouched (unless all that failed was to force the renaming to
 // disk), and nothing is left beside it unless the process was killed: a file ".NAME.*.tmp" may then be deleted.
-func WriteFile(path string, l *List) error {
-	return writeFile(path, func(w io.Writer) error { return Write(w, l) })
+func WriteFile(path string, l *List, extras ...Extra) error {
+	return writeFile(path, func(w io.Writer) error { return Write(w, l, extras...) })
 }
 
 func writeFile(path string, write func(io.Writer) error) (err error) {
@@ -63,17 +63,12 @@ func syncDir(dir string) error {
 	return nil
 }
 
-// Open reads the snapshot file at path.
+// Open reads the snapshot file at path into memory of the list's own, and checks all that can be checked of it: that
+// each entry is in its canonical form and at its place, and that the revision is that of the entries. Map is faster.
 func Open(path string) (*List, error) {
-	// Before it is opened: opening a named pipe can wait for ever.
-	if info, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("snapshot: %w", err)
-	} else if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("snapshot %s: %w: not a regular file", path, ErrNotSnapshot)
-	}
-	file, err := os.Open(path)
+	file, err := openRegular(path)
 	if err != nil {
-		return nil, fmt.Errorf("snapshot: %w", err)
+		return nil, err
 	}
 	defer file.Close()
 	l, err := Read(file)

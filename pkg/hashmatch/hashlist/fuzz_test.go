@@ -42,7 +42,7 @@ func FuzzSegment(f *testing.F) {
 		f.Fatalf("%d seeds", seeds)
 	}
 	f.Fuzz(func(t *testing.T, block []byte, bucket int) {
-		s, err := openSegment(block, bucket)
+		s, err := openSegment(block, bucket, nil)
 		if err != nil {
 			refused(t, "block", err)
 			return

@@ -21,7 +21,8 @@ type Info struct {
 	Synced  time.Time `json:"synced,omitzero"`  // the last successful sync: the age of a list is counted from here
 }
 
-// List is an immutable list of entries, safe for concurrent use. Its entries have ordinals from 0 to Len()-1, in an
+// List is an immutable list of entries, safe for concurrent use. One that comes from a mapped file (Map) panics with
+// ErrChanged when it is read after its file was changed in place: Memory says why. Its entries have ordinals from 0 to Len()-1, in an
 // order that depends on their keys alone; they hold for this List, not for the one that Apply makes of it.
 type List struct {
 	segments []*segment // one a bucket; nil for an empty one
@@ -31,6 +32,36 @@ type List struct {
 	counts   [len(codes)]int
 	opaque   map[string]int
 	status   [statusCount]int
+	memory   *Memory // that the segments' blocks lie in; nil if it is the process's own
+}
+
+// use calls read, which looks into blocks: nothing else of a List may. It panics with ErrChanged if they are not what
+// they were.
+func (l *List) use(read func()) {
+	if err := l.memory.Use(read); err != nil {
+		panic(err)
+	}
+}
+
+// Err returns ErrChanged if the list can no longer be read because its file was changed in place while it was mapped.
+func (l *List) Err() error { return l.memory.Err() }
+
+// private returns the list with blocks in memory of its own: itself if they are already.
+func (l *List) private() (*List, error) {
+	if l.memory == nil {
+		return l, nil
+	}
+	segments := make([]*segment, buckets)
+	err := eachBucket(inUse(l), func(bucket int) error {
+		return use(l.memory, func() (err error) {
+			segments[bucket], err = l.segments[bucket].clone()
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newList(segments, l.info)
 }
 
 // newList takes over segments.
@@ -46,7 +77,7 @@ func newList(segments []*segment, info Info) (*List, error) {
 		if total > math.MaxUint32 {
 			return nil, errors.New("more than 4,294,967,295 entries")
 		}
-		for code, n := range s.counts {
+		for code, n := range s.hashes {
 			l.counts[code] += n
 		}
 		for status, n := range s.status {
@@ -156,9 +187,38 @@ func (l *List) draft(i uint32) draft {
 }
 
 // Entry decodes the entry with ordinal i. It panics if i is not below Len.
-func (l *List) Entry(i uint32) hashmatch.Entry {
-	d := l.draft(i)
-	return mustEntry(&d)
+func (l *List) Entry(i uint32) (e hashmatch.Entry) {
+	l.use(func() {
+		d := l.draft(i)
+		e = mustEntry(&d)
+	})
+	return e
+}
+
+// Select calls yield with each of the given ordinals, all below Len, and its entry: what Entry does for one, at a lower
+// price for many.
+func (l *List) Select(ordinals []uint32, yield func(ordinal uint32, e hashmatch.Entry)) {
+	if l.memory == nil {
+		for _, i := range ordinals {
+			yield(i, l.Entry(i))
+		}
+		return
+	}
+	var entries []hashmatch.Entry
+	for len(ordinals) > 0 {
+		batch := ordinals[:min(len(ordinals), 256)]
+		ordinals = ordinals[len(batch):]
+		entries = entries[:0]
+		l.use(func() {
+			for _, i := range batch {
+				d := l.draft(i)
+				entries = append(entries, mustEntry(&d))
+			}
+		})
+		for at, i := range batch { // what changed meanwhile has not been yielded
+			yield(i, entries[at])
+		}
+	}
 }
 
 // mustEntry decodes a record of a List. Every record was checked on its way in.
@@ -171,30 +231,38 @@ func mustEntry(d *draft) hashmatch.Entry {
 }
 
 // Key returns the key of entry i, without decoding its signatures.
-func (l *List) Key(i uint32) hashmatch.EntryKey {
-	d := l.draft(i)
-	c := cursor{rest: d.descriptor[1:]}
-	var id [derivedIDLength]byte
-	return hashmatch.EntryKey{Source: string(c.text()), Member: string(c.text()), ID: string(entryID(id[:0], d.content))}
+func (l *List) Key(i uint32) (key hashmatch.EntryKey) {
+	l.use(func() {
+		d := l.draft(i)
+		c := cursor{rest: d.descriptor[1:]}
+		var id [derivedIDLength]byte
+		key = hashmatch.EntryKey{Source: string(c.text()), Member: string(c.text()), ID: string(entryID(id[:0], d.content))}
+	})
+	return key
 }
 
 // Status returns the status of entry i.
-func (l *List) Status(i uint32) hashmatch.Status {
-	d := l.draft(i)
-	return d.status()
+func (l *List) Status(i uint32) (status hashmatch.Status) {
+	l.use(func() {
+		d := l.draft(i)
+		status = d.status()
+	})
+	return status
 }
 
 // Labels returns the labels of entry i, sorted.
-func (l *List) Labels(i uint32) []string {
-	d := l.draft(i)
-	c := cursor{rest: d.descriptor[1:]}
-	for range 3 {
-		c.text() // source, member, classification
-	}
-	labels := make([]string, c.uvarint())
-	for i := range labels {
-		labels[i] = string(c.text())
-	}
+func (l *List) Labels(i uint32) (labels []string) {
+	l.use(func() {
+		d := l.draft(i)
+		c := cursor{rest: d.descriptor[1:]}
+		for range 3 {
+			c.text() // source, member, classification
+		}
+		labels = make([]string, min(c.uvarint(), MaxLabels))
+		for i := range labels {
+			labels[i] = string(c.text())
+		}
+	})
 	return labels
 }
 
@@ -202,21 +270,26 @@ func (l *List) Labels(i uint32) []string {
 func (l *List) Find(key hashmatch.EntryKey) (uint32, bool) {
 	digest := digestKey(&key)
 	bucket := digest.bucket()
-	i, found := l.segments[bucket].find(&digest)
+	var i int
+	var found bool
+	l.use(func() { i, found = l.segments[bucket].find(&digest) })
 	return l.starts[bucket] + uint32(i), found
 }
 
 // Entries yields every entry, tombstones included, with its ordinal.
 func (l *List) Entries() iter.Seq2[uint32, hashmatch.Entry] {
 	return func(yield func(uint32, hashmatch.Entry) bool) {
-		for ordinal, d := range l.drafts() {
-			if !yield(ordinal, mustEntry(&d)) {
-				return
+		l.use(func() {
+			for ordinal, d := range l.drafts() {
+				if !yield(ordinal, mustEntry(&d)) {
+					return
+				}
 			}
-		}
+		})
 	}
 }
 
+// drafts yields every record; it is for within use.
 func (l *List) drafts() iter.Seq2[uint32, draft] {
 	return func(yield func(uint32, draft) bool) {
 		ordinal := uint32(0)
@@ -238,35 +311,41 @@ func (l *List) drafts() iter.Seq2[uint32, draft] {
 // hashes ascend by kind and bytes. Tombstones and opaque signatures have none.
 func (l *List) Signatures() iter.Seq2[hashmatch.Hash, uint32] {
 	return func(yield func(hashmatch.Hash, uint32) bool) {
-		for ordinal, d := range l.drafts() {
-			c := readContent(d.content)
-			for s, ok := c.next(); ok; s, ok = c.next() {
-				if s.code != codeOpaque && !yield(s.hash(), ordinal) {
-					return
+		l.use(func() {
+			for ordinal, d := range l.drafts() {
+				c := readContent(d.content)
+				for s, ok := c.next(); ok; s, ok = c.next() {
+					if s.code != codeOpaque && !yield(s.hash(), ordinal) {
+						return
+					}
 				}
 			}
-		}
+		})
 	}
 }
 
 // OpaqueSignatures yields every opaque signature with the ordinal of its entry.
 func (l *List) OpaqueSignatures() iter.Seq2[hashmatch.Signature, uint32] {
 	return func(yield func(hashmatch.Signature, uint32) bool) {
-		for bucket, s := range l.segments {
-			if s == nil || s.opaque == nil {
-				continue
-			}
-			for i := range s.entries {
-				d := s.draft(i)
-				c := readContent(d.content)
-				for sig, ok := c.next(); ok; sig, ok = c.next() {
-					if sig.code != codeOpaque {
-						continue
-					}
-					value := hashmatch.Signature{Scheme: string(sig.scheme), Opaque: string(sig.value), Votes: sig.votes}
-					if !yield(value, l.starts[bucket]+uint32(i)) {
-						return
-					}
+		l.use(func() { l.opaqueSignatures(yield) })
+	}
+}
+
+func (l *List) opaqueSignatures(yield func(hashmatch.Signature, uint32) bool) {
+	for bucket, s := range l.segments {
+		if s == nil || s.opaque == nil {
+			continue
+		}
+		for i := range s.entries {
+			d := s.draft(i)
+			c := readContent(d.content)
+			for sig, ok := c.next(); ok; sig, ok = c.next() {
+				if sig.code != codeOpaque {
+					continue
+				}
+				value := hashmatch.Signature{Scheme: string(sig.scheme), Opaque: string(sig.value), Votes: sig.votes}
+				if !yield(value, l.starts[bucket]+uint32(i)) {
+					return
 				}
 			}
 		}
@@ -275,15 +354,20 @@ func (l *List) OpaqueSignatures() iter.Seq2[hashmatch.Signature, uint32] {
 
 // eachBucket calls f for every bucket of which, several at a time, and returns the error of the first that has one.
 func eachBucket(which []int, f func(bucket int) error) error {
-	failures := make([]error, len(which))
+	return each(len(which), func(i int) error { return f(which[i]) })
+}
+
+// each calls f with 0 to n-1, several at a time, and returns the error of the first that has one.
+func each(n int, f func(i int) error) error {
+	failures := make([]error, n)
 	var next atomic.Int64
 	work := func() {
-		for i := next.Add(1) - 1; i < int64(len(which)); i = next.Add(1) - 1 {
-			failures[i] = f(which[i])
+		for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+			failures[i] = f(int(i))
 		}
 	}
 	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(which)) - 1 {
+	for range min(runtime.GOMAXPROCS(0), n) - 1 {
 		workers.Go(work)
 	}
 	work()

@@ -2,7 +2,6 @@ package hashlist
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -10,9 +9,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"runtime"
-	"slices"
-	"sync"
 )
 
 // The snapshot file, numbers little-endian:
@@ -23,22 +19,26 @@ import (
 //	sections   u32, at most 64
 //	size       u64, of the whole file
 //	table      each section: name (4 letters), flags (u32, bit 0: a reader must know it), offset (u64),
-//	           length (u64), SHA-256 of its bytes
+//	           length (u64), checksum (32 bytes)
 //	checksum   SHA-256 of all of the above
 //	sections   in the order of the table, each at a multiple of 64 bytes, zeros between them
 //
-// A reader refuses a section that it does not know if its flag says so, else it skips it. The sections:
+// The checksum of a section is the SHA-256 of the SHA-256s of its pieces of 1 MiB, the last one shorter: all cores can
+// check one section. A reader refuses a section that it does not know if its flag says so, else it skips it. The
+// sections:
 //
 //	META  JSON: the list's Info, its revision and the number of its entries
 //	SEGS  each segment: bucket (u32), length of its block (u32), digest of its records (32 bytes); buckets ascend
 //	RECS  the blocks (block.go), one after the other
+//	....  what others keep beside a list (Extra); this package knows nothing of it, and no reader must
 //
 // Version history:
 //
-//	1  the first
+//	1  the first; the checksum of a section is the SHA-256 of its bytes
+//	2  checksums by pieces; sections of others
 const (
 	// WriteVersion is the version of the snapshot files that this package writes.
-	WriteVersion = 1
+	WriteVersion = 2
 	// ReadVersion is the lowest version that it reads. Each one since is in testdata.
 	ReadVersion = 1
 )
@@ -53,6 +53,7 @@ const (
 	maxMeta      = 1 << 20
 	segmentRow   = 40
 	flagRequired = 1
+	piece        = 1 << 20
 )
 
 // Errors of reading a snapshot. Every error of a file that was read but is not a sound snapshot wraps one of them.
@@ -84,10 +85,21 @@ type section struct {
 	body   [][]byte // when written
 }
 
-// Write writes the list as a snapshot. The same list gives the same bytes.
-func Write(w io.Writer, l *List) error {
+// Extra is a section that another package keeps in the snapshot file of a list, such as an index over it.
+type Extra struct {
+	Name  string   // 4 capital letters or digits; not META, SEGS or RECS
+	Parts [][]byte // its bytes, one part after the other; its first byte is at a multiple of 64 of the file
+}
+
+// Write writes the list as a snapshot, with the sections of others that are given. The same list and sections give the
+// same bytes.
+func Write(w io.Writer, l *List, extras ...Extra) error {
 	if err := checkInfo(l.info); err != nil {
 		return fmt.Errorf("snapshot: %w", err)
+	}
+	l, err := l.private()
+	if err != nil {
+		return err
 	}
 	about, err := json.Marshal(meta{Info: l.info, Revision: l.revision, Entries: l.Len()})
 	if err != nil {
@@ -104,11 +116,37 @@ func Write(w io.Writer, l *List) error {
 		table = append(table, s.digest[:]...)
 		blocks = append(blocks, s.block)
 	}
-	return writeSections(w, []section{
+	sections := []section{
 		{name: "META", flags: flagRequired, body: [][]byte{about}},
 		{name: "SEGS", flags: flagRequired, body: [][]byte{table}},
 		{name: "RECS", flags: flagRequired, body: blocks},
-	})
+	}
+	for _, extra := range extras {
+		sections = append(sections, section{name: extra.Name, body: extra.Parts})
+	}
+	if err := checkExtras(sections); err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	return writeSections(w, sections)
+}
+
+// checkExtras refuses sections whose names a reader would take for others.
+func checkExtras(sections []section) error {
+	if len(sections) > maxSections {
+		return fmt.Errorf("%d sections, at most %d are allowed", len(sections), maxSections)
+	}
+	seen := make(map[string]bool)
+	for _, s := range sections {
+		plain := len(s.name) == 4
+		for _, c := range []byte(s.name) {
+			plain = plain && (c >= 'A' && c <= 'Z' || c >= '0' && c <= '9')
+		}
+		if !plain || seen[s.name] {
+			return fmt.Errorf("a section of the name %q", s.name)
+		}
+		seen[s.name] = true
+	}
+	return nil
 }
 
 func writeSections(w io.Writer, sections []section) error {
@@ -117,17 +155,15 @@ func writeSections(w io.Writer, sections []section) error {
 		s := &sections[i]
 		offset = (offset + alignment - 1) / alignment * alignment
 		s.offset = offset
-		h := sha256.New()
 		for _, part := range s.body {
-			h.Write(part)
 			s.length += uint64(len(part))
 		}
-		h.Sum(s.sum[:0])
+		s.sum = sumOf(s.body)
 		offset += s.length
 	}
 	head := append([]byte(nil), magic[:]...)
 	head = binary.LittleEndian.AppendUint16(head, WriteVersion)
-	head = binary.LittleEndian.AppendUint16(head, ReadVersion)
+	head = binary.LittleEndian.AppendUint16(head, 2) // the lowest version that knows checksums by pieces
 	head = binary.LittleEndian.AppendUint32(head, uint32(len(sections)))
 	head = binary.LittleEndian.AppendUint64(head, offset)
 	for _, s := range sections {
@@ -158,291 +194,77 @@ func writeSections(w io.Writer, sections []section) error {
 	return nil
 }
 
-// Read reads a snapshot to the end of r, which must be the end of the snapshot. It takes the memory of the list and
-// that of a few segments more, and none that r does not have the bytes for.
-func Read(r io.Reader) (*List, error) {
-	in := &source{r: bufio.NewReaderSize(r, 64<<10)}
-	sections, err := in.head()
-	if err != nil {
-		return nil, err
-	}
-	var about meta
-	var rows []byte
-	var segments []*segment
-	seen := 0
-	for _, s := range sections {
-		if err := in.pad(s.offset); err != nil {
-			return nil, err
-		}
-		// The order is fixed: whoever reads RECS has seen what they are to be.
-		var err error
-		switch {
-		case s.name == "META" && seen == 0:
-			err = in.meta(s, &about)
-			seen++
-		case s.name == "SEGS" && seen == 1:
-			rows, err = in.segments(s)
-			seen++
-		case s.name == "RECS" && seen == 2:
-			segments, err = in.records(s, rows)
-			seen++
-		case s.name == "META" || s.name == "SEGS" || s.name == "RECS":
-			return nil, fmt.Errorf("%w: section %q out of order", ErrCorrupt, s.name)
-		case s.flags&flagRequired != 0:
-			return nil, fmt.Errorf("%w: section %q", ErrVersion, s.name)
-		default:
-			err = in.skip(s)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	if _, err := in.r.ReadByte(); err == nil {
-		return nil, fmt.Errorf("%w: bytes after its end", ErrCorrupt)
-	} else if err != io.EOF {
-		return nil, fmt.Errorf("snapshot: %w", err)
-	}
-	if seen != 3 {
-		return nil, fmt.Errorf("%w: a section is missing", ErrCorrupt)
-	}
-	list, err := newList(segments, about.Info)
-	if err != nil {
-		return nil, err
-	}
-	if list.revision != about.Revision || list.Len() != about.Entries {
-		return nil, fmt.Errorf("%w: its entries are not those of the revision that it names", ErrCorrupt)
-	}
-	return list, nil
-}
-
-// source reads the parts of a snapshot.
-type source struct {
-	r  *bufio.Reader
-	at uint64
-}
-
-// fill reads len(p) bytes.
-func (in *source) fill(p []byte) error {
-	n, err := io.ReadFull(in.r, p)
-	in.at += uint64(n)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return ErrTruncated
-	}
-	if err != nil {
-		return fmt.Errorf("snapshot: %w", err)
-	}
-	return nil
-}
-
-// take reads n bytes into memory of their own. What a header says of n is not believed: memory grows as bytes come.
-func (in *source) take(n uint64) ([]byte, error) {
-	const step = 4 << 20
-	p := make([]byte, min(n, step))
-	if err := in.fill(p); err != nil {
-		return nil, err
-	}
-	for uint64(len(p)) < n {
-		have := len(p)
-		more := int(min(n-uint64(have), uint64(have)))
-		p = slices.Grow(p, more)[:have+more]
-		if err := in.fill(p[have:]); err != nil {
-			return nil, err
-		}
-	}
-	return p, nil
-}
-
-// head reads everything before the first section.
-func (in *source) head() ([]section, error) {
-	head := make([]byte, fixedHead, fixedHead+tableRow*maxSections)
-	if err := in.fill(head[:8]); err == ErrTruncated || err == nil && !bytes.Equal(head[:8], magic[:]) {
-		return nil, ErrNotSnapshot
-	} else if err != nil {
-		return nil, err
-	}
-	if err := in.fill(head[8:]); err != nil {
-		return nil, err
-	}
-	version, readable := binary.LittleEndian.Uint16(head[8:]), binary.LittleEndian.Uint16(head[10:])
-	count, size := u32(head, 3), binary.LittleEndian.Uint64(head[16:])
-	if readable > WriteVersion || version < ReadVersion {
-		return nil, fmt.Errorf("%w: version %d, readable from %d; this program reads %d to %d",
-			ErrVersion, version, readable, ReadVersion, WriteVersion)
-	}
-	if count > maxSections {
-		return nil, fmt.Errorf("%w: %d sections", ErrCorrupt, count)
-	}
-	head = head[:fixedHead+tableRow*int(count)]
-	if err := in.fill(head[fixedHead:]); err != nil {
-		return nil, err
-	}
-	var sum [32]byte
-	if err := in.fill(sum[:]); err != nil {
-		return nil, err
-	}
-	if sha256.Sum256(head) != sum {
-		return nil, fmt.Errorf("%w: header", ErrChecksum)
-	}
-	sections := make([]section, count)
-	at := in.at
-	for i := range sections {
-		row := head[fixedHead+tableRow*i:]
-		s := section{
-			name: string(row[:4]), flags: u32(row, 1),
-			offset: binary.LittleEndian.Uint64(row[8:]), length: binary.LittleEndian.Uint64(row[16:]),
-		}
-		copy(s.sum[:], row[24:])
-		if s.offset < at || s.offset > size || s.length > size-s.offset {
-			return nil, fmt.Errorf("%w: section %q lies outside of it", ErrCorrupt, s.name)
-		}
-		at = s.offset + s.length
-		sections[i] = s
-	}
-	if at != size {
-		return nil, fmt.Errorf("%w: its size", ErrCorrupt)
-	}
-	return sections, nil
-}
-
-// pad reads the zeros before a section.
-func (in *source) pad(offset uint64) error {
-	for in.at < offset {
-		b, err := in.r.ReadByte()
-		switch {
-		case err == io.EOF:
-			return ErrTruncated
-		case err != nil:
-			return fmt.Errorf("snapshot: %w", err)
-		case b != 0:
-			return fmt.Errorf("%w: between sections", ErrChecksum)
-		}
-		in.at++
-	}
-	return nil
-}
-
-// skip passes over a section that is not known here, and checks it nevertheless.
-func (in *source) skip(s section) error {
-	h := sha256.New()
-	n, err := io.CopyN(h, in.r, int64(min(s.length, 1<<63-1)))
-	in.at += uint64(n)
-	if err == io.EOF {
-		return ErrTruncated
-	}
-	if err != nil {
-		return fmt.Errorf("snapshot: %w", err)
-	}
-	return s.check(h)
-}
-
-func (s *section) check(h hash.Hash) error {
-	if [32]byte(h.Sum(nil)) != s.sum {
-		return fmt.Errorf("%w: section %q", ErrChecksum, s.name)
-	}
-	return nil
-}
-
-func (in *source) meta(s section, about *meta) error {
-	if s.length > maxMeta {
-		return fmt.Errorf("%w: META of %d bytes", ErrCorrupt, s.length)
-	}
-	body, err := in.take(s.length)
-	if err != nil {
-		return err
-	}
-	if sha256.Sum256(body) != s.sum {
-		return fmt.Errorf("%w: section %q", ErrChecksum, s.name)
-	}
-	if err := json.Unmarshal(body, about); err != nil {
-		return fmt.Errorf("%w: META: %w", ErrCorrupt, err)
-	}
-	if err := checkInfo(about.Info); err != nil {
-		return fmt.Errorf("%w: META: %w", ErrCorrupt, err)
-	}
-	return nil
-}
-
-// checkInfo bounds what is written into META and later printed.
-func checkInfo(info Info) error {
-	if err := checkText("name of the list", info.Name, MaxKeyBytes); err != nil {
-		return err
-	}
-	return checkText("source of the list", info.Source, MaxKeyBytes)
-}
-
-func (in *source) segments(s section) ([]byte, error) {
-	if s.length > segmentRow*buckets || s.length%segmentRow != 0 {
-		return nil, fmt.Errorf("%w: SEGS of %d bytes", ErrCorrupt, s.length)
-	}
-	rows, err := in.take(s.length)
-	if err != nil {
-		return nil, err
-	}
-	if sha256.Sum256(rows) != s.sum {
-		return nil, fmt.Errorf("%w: section %q", ErrChecksum, s.name)
-	}
-	next := uint32(0)
-	for row := rows; len(row) > 0; row = row[segmentRow:] {
-		if bucket := u32(row, 0); bucket < next || bucket >= buckets {
-			return nil, fmt.Errorf("%w: segments out of order", ErrCorrupt)
-		} else {
-			next = bucket + 1
-		}
-	}
-	return rows, nil
-}
-
-// records reads the blocks, and checks them on all cores while it reads. Nothing of them is handed out before the
-// checksum of all is found right.
-func (in *source) records(s section, rows []byte) ([]*segment, error) {
-	total := uint64(0)
-	for row := rows; len(row) > 0; row = row[segmentRow:] {
-		total += uint64(u32(row, 1))
-	}
-	if total != s.length {
-		return nil, fmt.Errorf("%w: RECS has %d bytes, its segments %d", ErrCorrupt, s.length, total)
-	}
-	type job struct {
-		row   []byte
-		block []byte
-	}
-	segments := make([]*segment, buckets)
-	failures := make([]error, buckets)
-	jobs := make(chan job, runtime.GOMAXPROCS(0))
-	var workers sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(func() {
-			for j := range jobs {
-				bucket := int(u32(j.row, 0))
-				opened, err := openSegment(j.block, bucket)
-				if err == nil && !bytes.Equal(opened.digest[:], j.row[8:segmentRow]) {
-					err = fmt.Errorf("%w: segment: its digest", ErrCorrupt)
-				}
-				segments[bucket], failures[bucket] = opened, err
+// sumOf returns the checksum of a section of the version that is written, taken on all cores.
+func sumOf(body [][]byte) [32]byte {
+	var pieces [][][]byte
+	room := 0
+	for _, part := range body {
+		for len(part) > 0 {
+			if room == 0 {
+				pieces, room = append(pieces, nil), piece
 			}
-		})
-	}
-	h := sha256.New()
-	var err error
-	for row := rows; len(row) > 0 && err == nil; row = row[segmentRow:] {
-		var block []byte
-		if block, err = in.take(uint64(u32(row, 1))); err == nil {
-			h.Write(block)
-			jobs <- job{row, block}
+			n := min(room, len(part))
+			last := &pieces[len(pieces)-1]
+			*last = append(*last, part[:n])
+			part, room = part[n:], room-n
 		}
 	}
-	close(jobs)
-	workers.Wait()
-	if err == nil {
-		err = s.check(h)
+	sums := make([]byte, sha256.Size*len(pieces))
+	_ = each(len(pieces), func(i int) error {
+		h := sha256.New()
+		for _, part := range pieces[i] {
+			h.Write(part)
+		}
+		h.Sum(sums[sha256.Size*i : sha256.Size*i])
+		return nil
+	})
+	return sha256.Sum256(sums)
+}
+
+// summer takes the checksum of a section of the given version as its bytes come.
+type summer struct {
+	hash.Hash           // of the bytes, or of the digests of the pieces
+	current   hash.Hash // of the piece that is not full; nil in version 1
+	room      int
+}
+
+func newSummer(version uint16) *summer {
+	s := &summer{Hash: sha256.New()}
+	if version > 1 {
+		s.current, s.room = sha256.New(), piece
 	}
-	if err == nil {
-		if i := slices.IndexFunc(failures, func(err error) bool { return err != nil }); i >= 0 {
-			err = failures[i]
+	return s
+}
+
+func (s *summer) Write(p []byte) (int, error) {
+	if s.current == nil {
+		return s.Hash.Write(p)
+	}
+	for rest := p; len(rest) > 0; {
+		n := min(s.room, len(rest))
+		s.current.Write(rest[:n])
+		rest = rest[n:]
+		if s.room -= n; s.room == 0 {
+			s.flush()
 		}
 	}
-	if err != nil {
-		return nil, err
+	return len(p), nil
+}
+
+func (s *summer) flush() {
+	var sum [sha256.Size]byte
+	s.Hash.Write(s.current.Sum(sum[:0]))
+	s.current.Reset()
+	s.room = piece
+}
+
+// check ends the sum and compares it with the section's.
+func (s *summer) check(of *section) error {
+	if s.current != nil && s.room < piece {
+		s.flush()
 	}
-	return segments, nil
+	if [32]byte(s.Sum(nil)) != of.sum {
+		return fmt.Errorf("%w: section %q", ErrChecksum, of.name)
+	}
+	return nil
 }

@@ -22,10 +22,10 @@ import (
 
 var update = flag.Bool("update", false, "write the golden file of the current version")
 
-func snapshot(t testing.TB, l *List) []byte {
+func snapshot(t testing.TB, l *List, extras ...Extra) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if err := Write(&b, l); err != nil {
+	if err := Write(&b, l, extras...); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
@@ -76,7 +76,7 @@ func TestSnapshotRoundTrip(t *testing.T) {
 // Every version that was ever written stays readable. A golden file is written once and never again.
 func TestOldVersions(t *testing.T) {
 	if *update {
-		if err := WriteFile("testdata/v1.hashlist", sampleList(t)); err != nil {
+		if err := WriteFile("testdata/v2.hashlist", sampleList(t), Extra{"TEST", [][]byte{[]byte("of "), []byte("others")}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -87,12 +87,17 @@ func TestOldVersions(t *testing.T) {
 			t.Fatal(err)
 		}
 		equal(t, sampleList(t), l)
+		mapped, err := Map(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, sampleList(t), mapped.List())
 	}
-	golden, err := os.ReadFile("testdata/v1.hashlist")
+	golden, err := os.ReadFile("testdata/v2.hashlist")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(golden, snapshot(t, sampleList(t))) {
+	if !bytes.Equal(golden, snapshot(t, sampleList(t), Extra{"TEST", [][]byte{[]byte("of others")}})) {
 		t.Error("the file is written in another way: give it a new version")
 	}
 }

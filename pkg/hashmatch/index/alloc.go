@@ -15,3 +15,12 @@ func alloc[T uint64 | uint32 | byte](n int) []T {
 	}
 	return s
 }
+
+// adviseImage asks for huge pages under an array of an image, which a system may have for files too.
+func adviseImage(b []byte) {
+	const page = 4 << 10
+	first := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) % page
+	if uintptr(len(b)) >= first+4<<20 {
+		adviseHuge(b[first : first+(uintptr(len(b))-first)/page*page])
+	}
+}

@@ -69,6 +69,26 @@ func (d *digests) search(dst []Hit, h hashmatch.Hash, _ int) []Hit {
 	return dst
 }
 
+func (d *digests) searchMany(dst []QueryHit, hashes []hashmatch.Hash, first, _ int) []QueryHit {
+	for i := range hashes {
+		k := toKey(&hashes[i])
+		if id := d.find(&k); id >= 0 {
+			dst = append(dst, QueryHit{first + i, Hit{Hash: hashes[i], Entries: d.entries(id)}})
+		}
+	}
+	return dst
+}
+
+func (d *digests) any(hashes []hashmatch.Hash, _ int) bool {
+	for i := range hashes {
+		k := toKey(&hashes[i])
+		if d.find(&k) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // scan is the slow twin of search.
 func (d *digests) scan(dst []Hit, h hashmatch.Hash, _ int) []Hit {
 	k := toKey(&h)

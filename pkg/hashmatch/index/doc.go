@@ -2,7 +2,8 @@
 //
 // Build makes an Index of a list's signatures; Index.Search asks it. An Index is immutable: a change to a list builds
 // another one, and whoever holds the lists swaps them. Search is exact: it never leaves a hash within the threshold
-// out, however the list is made, and Index.Scan, which compares every hash, is there to show it.
+// out, however the list is made, and Index.Scan, which compares every hash, is there to show it. Index.SearchMany
+// answers several queries at once, and Index.Any says whether they would find anything.
 //
 //	kind             how                                              memory an entry   at thresholds
 //	256 bits         16 tables over chunks of 16 bits                 116 bytes         0 to 79
@@ -59,8 +60,21 @@
 //
 // For T = 31 a search looks at 272 buckets: 272/65,536 = 0.4 % of the list, of which the filter keeps 0.3 %: of 10 M
 // entries 41,500 postings and 107 records. That holds for hashes that fill the buckets evenly. For those that do not
-// (a cluster of edits of one image around the query, a list made to share a bucket), the lengths of the lists are added
-// up before they are read, and what passes the filter is counted: where either shows that a scan costs less, the
-// search becomes one. What was spent before that is bounded to about half a scan. Hits are never capped: writing
-// 100,000 of them out costs more than finding them.
+// (a cluster of edits of one image around the query, a list made to share buckets), the lengths of the lists are added
+// up before they are read, and what passes the filter is counted: where either shows that it costs more than half a
+// sweep, a pass over all records, the search becomes one. Tables are not tried where they are expected to cost more
+// than a sweep, and no search spends more than 1.25 of one on them. Hits are never capped: writing 100,000 of them out
+// costs more than finding them.
+//
+// SearchMany answers up to 64 queries with one sweep where that costs less than their searches by tables: 8 at T = 55
+// do up to some million entries. A sweep compares a lower bound of the distance first (see internal/kernels), for which
+// it reads one half of each record up to T = 33.
+//
+// # Kernels
+//
+// The innermost loops are there in Go, and for amd64 in assembly that uses AVX2 or AVX-512, chosen when the program
+// starts. It is written by internal/kernels, a module of its own: go generate runs it. All kernels give
+// the same hits, and the tests run all that the machine has. A search by tables waits for memory more than for
+// anything else, so the kernels fetch what will be read: the buckets' bounds before the first is looked at, the postings
+// 32 lists ahead, the record IDs and the records of what passes the filter before the first is compared.
 package index

@@ -28,8 +28,9 @@ const tablesFrom = 4096
 
 // Index searches the hashes of one list. It is immutable and safe for concurrent use. The zero Index is empty.
 type Index struct {
-	parts [32]searcher // by Kind, of which a KindSet holds no more; nil where there are no hashes
-	kinds hashmatch.KindSet
+	parts  [32]searcher // by Kind, of which a KindSet holds no more; nil where there are no hashes
+	kinds  hashmatch.KindSet
+	memory Memory // of an image: its arrays may only be read in its Use; nil for what Build made
 }
 
 // Hit is one distinct hash within reach of a query.
@@ -42,6 +43,8 @@ type Hit struct {
 // searcher is the index of one kind.
 type searcher interface {
 	search(dst []Hit, h hashmatch.Hash, threshold int) []Hit
+	searchMany(dst []QueryHit, hashes []hashmatch.Hash, first, threshold int) []QueryHit // the queries count from first
+	any(hashes []hashmatch.Hash, threshold int) bool
 	scan(dst []Hit, h hashmatch.Hash, threshold int) []Hit
 	base() *records
 	bytes() int64
@@ -112,13 +115,7 @@ func newSearcher(ctx context.Context, kind hashmatch.Kind, r records, workers in
 	if kind.Digest() {
 		return newDigests(kind, r), nil
 	}
-	s := &ranges{records: r, kind: kind, costs: costs256}
-	if kind.Bits() == 64 {
-		s.costs = costs64
-	}
-	if options.costs != nil {
-		s.costs = *options.costs
-	}
+	s := &ranges{records: r, kind: kind, costs: options.costs}
 	from := tablesFrom
 	if options.tablesFrom > 0 {
 		from = options.tablesFrom
@@ -147,6 +144,9 @@ func (x *Index) Search(dst []Hit, h hashmatch.Hash, threshold int) []Hit {
 	if !x.kinds.Has(h.Kind) || threshold < 0 {
 		return dst
 	}
+	if x.memory != nil {
+		return x.guarded(dst, h, threshold, x.parts[h.Kind].search)
+	}
 	return x.parts[h.Kind].search(dst, h, threshold)
 }
 
@@ -154,6 +154,9 @@ func (x *Index) Search(dst []Hit, h hashmatch.Hash, threshold int) []Hit {
 func (x *Index) Scan(dst []Hit, h hashmatch.Hash, threshold int) []Hit {
 	if !x.kinds.Has(h.Kind) || threshold < 0 {
 		return dst
+	}
+	if x.memory != nil {
+		return x.guarded(dst, h, threshold, x.parts[h.Kind].scan)
 	}
 	return x.parts[h.Kind].scan(dst, h, threshold)
 }
@@ -166,6 +169,10 @@ func (x *Index) Kinds() hashmatch.KindSet { return x.kinds }
 func (x *Index) All(kind hashmatch.Kind) iter.Seq2[hashmatch.Hash, []uint32] {
 	return func(yield func(hashmatch.Hash, []uint32) bool) {
 		if !x.kinds.Has(kind) {
+			return
+		}
+		if x.memory != nil {
+			x.copies(kind, yield)
 			return
 		}
 		r := x.parts[kind].base()

@@ -62,13 +62,11 @@ func TestEveryDistance(t *testing.T) {
 				if check(t, x, list, query, threshold) < threshold {
 					t.Fatalf("threshold %d: fewer hits than planted", threshold)
 				}
-				k := toKey(&query)
-				if !r.searchTables(new(scratch), &k, threshold) {
+				if swept(r, new(scratch), query, threshold) {
 					t.Fatalf("threshold %d was scanned", threshold)
 				}
 			}
-			k := toKey(&query)
-			if r.searchTables(new(scratch), &k, last+1) {
+			if !swept(r, new(scratch), query, last+1) {
 				t.Fatalf("threshold %d was searched by tables", last+1)
 			}
 		})
@@ -95,7 +93,7 @@ func TestLongLists(t *testing.T) {
 			if x.Len(kind) < 2*maxSpan {
 				t.Fatalf("%s: %d hashes make no long list", kind, x.Len(kind))
 			}
-			if !x.parts[kind].(*ranges).searchTables(new(scratch), &k, threshold) {
+			if swept(x.parts[kind].(*ranges), new(scratch), query, threshold) {
 				t.Fatalf("%s was scanned", kind)
 			}
 			if check(t, x, list, query, threshold) != x.Len(kind) {
@@ -112,10 +110,14 @@ func TestGivesUp(t *testing.T) {
 	for _, kind := range perceptual {
 		query := randomHash(random, kind)
 		shapes := map[string]func(int) hashmatch.Hash{
-			"one bucket": func(int) hashmatch.Hash {
+			"crowded buckets": func(int) hashmatch.Hash { // of every table: each chunk is the query's, one time in three
 				h := randomHash(random, kind)
 				k, q := toKey(&h), toKey(&query)
-				k[0] = q[0]&(0xffff<<48) | k[0]&(1<<48-1)
+				for chunk := range kind.Bits() / 16 {
+					if shift := 48 - 16*(chunk%4); random.IntN(3) == 0 {
+						k[chunk/4] = q[chunk/4]&(0xffff<<shift) | k[chunk/4]&^(0xffff<<shift)
+					}
+				}
 				return toHash(kind, &k)
 			},
 			"cluster": func(int) hashmatch.Hash { return flip(random, query, kind.Bits()/12) },
@@ -127,15 +129,16 @@ func TestGivesUp(t *testing.T) {
 			}
 			list := number(hashes)
 			x := build(t, list, Options{})
-			r, k, threshold := x.parts[kind].(*ranges), toKey(&query), kind.Bits()/8-1
-			if r.searchTables(new(scratch), &k, threshold) {
-				t.Errorf("%s, %s: was searched by tables", kind, name)
-			}
+			r, threshold, far := x.parts[kind].(*ranges), kind.Bits()/8-1, randomHash(random, kind)
+			everyKernel(func(k kernel) {
+				if !swept(r, new(scratch), query, threshold) {
+					t.Errorf("%s, %s, %s: was searched by tables", k, kind, name)
+				}
+				if kind == hashmatch.PDQ && swept(r, new(scratch), far, threshold) {
+					t.Errorf("%s, %s, %s: a random query was scanned", k, kind, name)
+				}
+			})
 			check(t, x, list, query, threshold)
-			far := randomHash(random, kind)
-			if k = toKey(&far); kind == hashmatch.PDQ && !r.searchTables(new(scratch), &k, threshold) {
-				t.Errorf("%s, %s: a random query was scanned", kind, name)
-			}
 		}
 	}
 }
@@ -155,13 +158,16 @@ func TestGivesUpOnSurvivors(t *testing.T) {
 		}
 		list := number(hashes)
 		x := build(t, list, Options{})
-		r, k, s := x.parts[hashmatch.PDQ].(*ranges), toKey(&query), new(scratch)
-		if r.searchTables(s, &k, 31) != (size == 20) {
-			t.Errorf("cluster of %d: searched by tables is %v", size, size != 20)
-		}
-		if size == 1500 && len(s.hits) > 0 {
-			t.Errorf("cluster of %d: %d were compared before giving up", size, len(s.hits))
-		}
+		r := x.parts[hashmatch.PDQ].(*ranges)
+		everyKernel(func(k kernel) {
+			s := new(scratch)
+			if swept(r, s, query, 31) != (size > 20) {
+				t.Errorf("%s, cluster of %d: searched by tables is %v", k, size, size > 20)
+			}
+			if size == 1500 && s.work.survivors > 0 {
+				t.Errorf("%s, cluster of %d: %d were compared before giving up", k, size, s.work.survivors)
+			}
+		})
 		if check(t, x, list, query, 31) != size {
 			t.Errorf("cluster of %d: not all found", size)
 		}

@@ -40,7 +40,7 @@ func number(hashes []hashmatch.Hash) []signature {
 
 // byTables sends every search that can be made by tables through them, however small the list and whatever it costs:
 // survivors cost 1 of the 500 that a record may cost, and none survives in more than 16 tables.
-var byTables = Options{Workers: 2, tablesFrom: 1, costs: &costs{survivor: 1}}
+var byTables = Options{Workers: 2, tablesFrom: 1, costs: &costs{compare: [2]int{1000, 1000}, survivor: 1}}
 
 // byWideTables does so with the IDs of a list of more than 16,777,216 hashes.
 var byWideTables = Options{Workers: 1, tablesFrom: 1, costs: byTables.costs, idWidth: 4}
@@ -92,23 +92,55 @@ func equalHits(a, b []Hit) bool {
 	})
 }
 
-// check compares Search and Scan with the oracle and returns the number of hits.
+// check compares Search, Scan, SearchMany and Any, by every kernel, with the oracle and returns the number of hits.
 func check(t *testing.T, x *Index, list []signature, query hashmatch.Hash, threshold int) int {
 	t.Helper()
 	want := bruteForce(list, query, threshold)
-	got := x.Search(nil, query, threshold)
-	if !slices.IsSortedFunc(got, func(a, b Hit) int { return cmp.Compare(a.Distance, b.Distance) }) {
-		t.Fatalf("threshold %d: hits are not sorted by distance", threshold)
+	everyKernel(func(k kernel) {
+		got := x.Search(nil, query, threshold)
+		if !slices.IsSortedFunc(got, func(a, b Hit) int { return cmp.Compare(a.Distance, b.Distance) }) {
+			t.Fatalf("%s, threshold %d: hits are not sorted by distance", k, threshold)
+		}
+		scanned := x.Scan(nil, query, threshold)
+		if !equalHits(got, scanned) {
+			t.Fatalf("%s, threshold %d, query %s: Search finds %d hits, Scan %d, or in another order", k, threshold, query, len(got), len(scanned))
+		}
+		one := []hashmatch.Hash{query}
+		var many []Hit
+		for _, hit := range x.SearchMany(nil, one, threshold) {
+			if hit.Query != 0 {
+				t.Fatalf("%s, threshold %d: a hit of query %d of 1", k, threshold, hit.Query)
+			}
+			many = append(many, hit.Hit)
+		}
+		if !equalHits(got, many) {
+			t.Fatalf("%s, threshold %d, query %s: Search finds %d hits, SearchMany %d, or in another order", k, threshold, query, len(got), len(many))
+		}
+		if x.Any(one, threshold) != (len(want) > 0) {
+			t.Fatalf("%s, threshold %d, query %s: Any is wrong about %d hits", k, threshold, query, len(want))
+		}
+		sortHits(got)
+		if !equalHits(got, want) {
+			t.Fatalf("%s, threshold %d, query %s, %d entries: %d hits, want %d\n got %v\nwant %v", k, threshold, query, len(list), len(got), len(want), got, want)
+		}
+	})
+	return len(want)
+}
+
+// everyKernel calls do with each kernel that this machine has in use.
+func everyKernel(do func(k kernel)) {
+	before := using
+	defer func() { using = before }()
+	for _, using = range kernels {
+		do(using)
 	}
-	scanned := x.Scan(nil, query, threshold)
-	if !equalHits(got, scanned) {
-		t.Fatalf("threshold %d, query %s: Search finds %d hits, Scan %d, or in another order", threshold, query, len(got), len(scanned))
-	}
-	sortHits(got)
-	if !equalHits(got, want) {
-		t.Fatalf("threshold %d, query %s, %d entries: %d hits, want %d\n got %v\nwant %v", threshold, query, len(list), len(got), len(want), got, want)
-	}
-	return len(got)
+}
+
+// swept reports whether a search is answered by a sweep, by the kernel in use.
+func swept(r *ranges, s *scratch, query hashmatch.Hash, threshold int) bool {
+	s.queries[0] = toKey(&query)
+	r.find(s, 1, threshold, false)
+	return s.work.swept > 0
 }
 
 // perceptual are one kind of each length; the others share their code, and TestKinds covers them.

@@ -2,6 +2,7 @@ package index
 
 import (
 	"math/bits"
+	"slices"
 
 	"example.org/hashmatch/pkg/hashmatch"
 )
@@ -10,68 +11,80 @@ import (
 func (r *ranges) scan(dst []Hit, h hashmatch.Hash, threshold int) []Hit {
 	s := scratches.Get().(*scratch)
 	defer s.release()
-	query := toKey(&h)
-	r.scanAll(s, &query, threshold)
-	return r.emit(dst, s.hits)
+	s.hits, s.swept[0], s.tags[0] = s.hits[:0], toKey(&h), 0
+	r.sweep(s, 1, min(threshold, r.kind.Bits()), false)
+	slices.Sort(s.hits)
+	dst = slices.Grow(dst, len(s.hits))
+	for _, hit := range s.hits {
+		dst = append(dst, r.hit(hit))
+	}
+	return dst
 }
 
-// scanAll fills s.hits by comparing every record: the reference that searchTables has to equal.
-func (r *ranges) scanAll(s *scratch, query *key, threshold int) {
-	s.hits = s.hits[:0]
+// sweep appends to s.hits what is within threshold of the first n of s.swept, by passing over every record once: what
+// searchTables has to equal. With one set it stops at the first.
+func (r *ranges) sweep(s *scratch, n, threshold int, one bool) {
+	s.work.swept += r.n * n
+	queries, before := s.swept[:n], len(s.hits)
+	group, words := using.group(), r.sweepWords(threshold)
+	whole := r.n - r.n%group
+	for id := 0; id < r.n; {
+		if words > 0 && id < whole {
+			if id = using.nearGroup(&r.records, words, id, whole, queries, threshold); id == whole {
+				continue
+			}
+		}
+		for end := min(id+group, r.n); id < end; id++ {
+			r.compare(s, id, queries, threshold)
+		}
+		if one && len(s.hits) > before {
+			return
+		}
+	}
+}
+
+// compare appends to s.hits the queries that a record is within threshold of.
+func (r *ranges) compare(s *scratch, id int, queries []key, threshold int) {
 	if r.headWords == 1 {
-		for id := scan64(r.head, 0, query, threshold); id < r.n; id = scan64(r.head, id+1, query, threshold) {
-			s.hits = append(s.hits, uint64(bits.OnesCount64(r.head[id]^query[0]))<<32|uint64(id))
+		word := r.head[id]
+		for i := range queries {
+			if distance := bits.OnesCount64(word ^ queries[i][0]); distance <= threshold {
+				s.add(s.tags[i], distance, id)
+			}
 		}
 		return
 	}
-	for id := scan128(r.head, 0, query, threshold); id < r.n; id = scan128(r.head, id+1, query, threshold) {
-		distance := bits.OnesCount64(r.head[2*id]^query[0]) + bits.OnesCount64(r.head[2*id+1]^query[1]) +
-			bits.OnesCount64(r.tail[2*id]^query[2]) + bits.OnesCount64(r.tail[2*id+1]^query[3])
+	head, tail := r.head[2*id:2*id+2], r.tail[2*id:2*id+2]
+	for i := range queries {
+		q := &queries[i]
+		distance := bits.OnesCount64(head[0]^q[0]) + bits.OnesCount64(head[1]^q[1]) +
+			bits.OnesCount64(tail[0]^q[2]) + bits.OnesCount64(tail[1]^q[3])
 		if distance <= threshold {
-			s.hits = append(s.hits, uint64(distance)<<32|uint64(id))
+			s.add(s.tags[i], distance, id)
 		}
 	}
 }
 
-// scan128 returns the first ID from id on whose first 128 bits are within threshold, or the number of records. It is
-// kept apart from what is done with the few it finds, and looks at four at a time: the loop then lives in registers
-// and has one branch.
-func scan128(head []uint64, id int, query *key, threshold int) int {
-	q0, q1 := query[0], query[1]
-	i := 2 * id
-	for ; i+8 <= len(head); i += 8 {
-		h := head[i : i+8 : i+8]
-		a := bits.OnesCount64(h[0]^q0) + bits.OnesCount64(h[1]^q1)
-		b := bits.OnesCount64(h[2]^q0) + bits.OnesCount64(h[3]^q1)
-		c := bits.OnesCount64(h[4]^q0) + bits.OnesCount64(h[5]^q1)
-		d := bits.OnesCount64(h[6]^q0) + bits.OnesCount64(h[7]^q1)
-		if min(a, b, c, d) <= threshold {
-			break
-		}
+// sweepWords returns the words of each record that a sweep at threshold looks at before it compares it with each query
+// (see internal/kernels): as few as keep 16 unrelated records further from 8 queries but once in a hundred groups. 0
+// means that each record is compared at once.
+func (r *ranges) sweepWords(threshold int) int {
+	switch {
+	case r.headWords == 1:
+		return 1
+	case using == portable && threshold <= headThreshold+10:
+		return 2
+	case using == portable:
+		return 4
+	case threshold <= headThreshold:
+		return 2
+	case threshold <= 60:
+		return 3
+	case threshold <= 78:
+		return 4
 	}
-	for ; i+2 <= len(head); i += 2 {
-		if bits.OnesCount64(head[i]^q0)+bits.OnesCount64(head[i+1]^q1) <= threshold {
-			break
-		}
-	}
-	return i / 2
+	return 0
 }
 
-// scan64 is scan128 for records of 64 bits.
-func scan64(head []uint64, id int, query *key, threshold int) int {
-	q, i := query[0], id
-	for ; i+4 <= len(head); i += 4 {
-		h := head[i : i+4 : i+4]
-		a, b := bits.OnesCount64(h[0]^q), bits.OnesCount64(h[1]^q)
-		c, d := bits.OnesCount64(h[2]^q), bits.OnesCount64(h[3]^q)
-		if min(a, b, c, d) <= threshold {
-			break
-		}
-	}
-	for ; i < len(head); i++ {
-		if bits.OnesCount64(head[i]^q) <= threshold {
-			break
-		}
-	}
-	return i
-}
+// headThreshold is the highest threshold at which a sweep hardly ever reads the second column of the records.
+const headThreshold = 33

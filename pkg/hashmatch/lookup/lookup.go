@@ -22,19 +22,21 @@ type Served struct {
 	name    string
 	entries *hashlist.List
 	index   *index.Index
+	memory  *hashlist.Memory // that the index lies in; nil if it is the process's own
+	built   string           // why the index was built; "" if it comes from the list's file
 }
 
 // Serve builds the index of a list. It refuses a list in which there is nothing to search with an error that wraps
 // ErrEmptyList: an empty one, or one of withdrawn entries and opaque signatures only.
 func Serve(ctx context.Context, name string, list *hashlist.List) (*Served, error) {
-	built, err := index.Build(ctx, list.Signatures(), index.Options{})
+	built, err := build(ctx, list)
 	if err != nil {
 		return nil, fmt.Errorf("list %q: %w", name, err)
 	}
 	if built.Kinds() == 0 {
 		return nil, fmt.Errorf("list %q: %w", name, ErrEmptyList)
 	}
-	return &Served{name: name, entries: list, index: built}, nil
+	return &Served{name: name, entries: list, index: built, built: "the list is not from a snapshot"}, nil
 }
 
 // Name returns the name that the operator gave the list.
@@ -47,12 +49,14 @@ func (s *Served) List() *hashlist.List { return s.entries }
 func (s *Served) Index() *index.Index { return s.index }
 
 // Refresh returns the same index under a list of the same content, whose information (its last sync) is newer; nil if
-// the content is another.
+// the content is another, or the index can be searched no more (see Err).
 func (s *Served) Refresh(list *hashlist.List) *Served {
-	if list.Revision() != s.entries.Revision() {
+	if list.Revision() != s.entries.Revision() || s.memory.Err() != nil {
 		return nil
 	}
-	return &Served{name: s.name, entries: list, index: s.index}
+	out := *s
+	out.entries = list
+	return &out
 }
 
 // Set is every list in force at one moment. It implements hashmatch.Lists: it is immutable and safe for concurrent
@@ -94,12 +98,23 @@ func (s *Set) Lists() []*Served { return s.lists }
 // Revisions returns the lists' revisions by name: the same map at every call, not to be changed.
 func (s *Set) Revisions() map[string]string { return s.revisions }
 
-// Kinds returns the kinds that at least one list holds.
-func (s *Set) Kinds() hashmatch.KindSet { return s.kinds }
+// Kinds returns the kinds that at least one list holds. It returns none once a list can be searched no more (see
+// Served.Err): then nothing is searched, and a Scanner holds every upload as one for which it is not ready.
+func (s *Set) Kinds() hashmatch.KindSet {
+	for _, l := range s.lists {
+		if l.Err() != nil {
+			return 0
+		}
+	}
+	return s.kinds
+}
 
 // Search calls found with every entry of every list that has a signature within reach of h. reach is asked once a
 // list for the widest distance of interest, negative for none. An entry with several signatures of h's kind within
 // reach is found once for each.
+//
+// It panics with an error that is hashlist.ErrChanged if the file of a mapped list was changed in place: what was found
+// is worth nothing then, and who decides on it must not take silence for an answer. Served.Err says so afterwards.
 func (s *Set) Search(h hashmatch.Hash, reach func(list string) int, found func(hashmatch.Match)) {
 	var hits []index.Hit
 	for _, l := range s.lists {
@@ -111,7 +126,7 @@ func (s *Set) Search(h hashmatch.Hash, reach func(list string) int, found func(h
 }
 
 // Near reports whether Search would find anything for any of the hashes, which are of one kind. reach is asked at most
-// once a list, as in Search.
+// once a list, as in Search, and it panics as Search does.
 func (s *Set) Near(hashes []hashmatch.Hash, reach func(list string) int) bool {
 	for _, l := range s.lists {
 		if l.near(hashes, reach) {
@@ -129,13 +144,7 @@ func (s *Served) near(hashes []hashmatch.Hash, reach func(list string) int) bool
 	if threshold < 0 {
 		return false
 	}
-	var hits []index.Hit
-	for _, h := range hashes {
-		if hits = s.index.Search(hits[:0], h, threshold); len(hits) > 0 {
-			return true
-		}
-	}
-	return false
+	return s.index.Any(hashes, threshold)
 }
 
 func (s *Served) search(hits []index.Hit, h hashmatch.Hash, reach func(list string) int, found func(hashmatch.Match)) []index.Hit {
@@ -147,14 +156,21 @@ func (s *Served) search(hits []index.Hit, h hashmatch.Hash, reach func(list stri
 		return hits
 	}
 	hits = s.index.Search(hits, h, threshold)
+	var ordinals []uint32
 	for _, hit := range hits {
-		for _, ordinal := range hit.Entries {
-			entry := s.entries.Entry(ordinal)
-			found(hashmatch.Match{
-				List: s.name, Key: entry.Key, Entry: entry.Key.String(), Kind: h.Kind, Distance: hit.Distance,
-				Threshold: threshold, Labels: entry.Labels, Status: entry.Status,
-			})
-		}
+		ordinals = append(ordinals, hit.Entries...)
 	}
+	at, left := -1, 0
+	s.entries.Select(ordinals, func(_ uint32, entry hashmatch.Entry) {
+		if left == 0 { // no hit is without an entry
+			at++
+			left = len(hits[at].Entries)
+		}
+		left--
+		found(hashmatch.Match{
+			List: s.name, Key: entry.Key, Entry: entry.Key.String(), Kind: h.Kind, Distance: hits[at].Distance,
+			Threshold: threshold, Labels: entry.Labels, Status: entry.Status,
+		})
+	})
 	return hits
 }
