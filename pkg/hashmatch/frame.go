@@ -46,10 +46,6 @@ type Frame struct {
 	// whose buffers hold every pixel of them. It belongs to the decoder: valid only until the call that was handed
 	// the frame returns.
 	Image image.Image
-	// Full is the size of the picture that Image is a reduction of (see Reducer); zero if Image is the picture itself.
-	// A sample of the reduction stands for a square of the picture's pixels, 1, 2, 4 or 8 on a side, and the last ones
-	// of a row or column for what is left of one.
-	Full image.Point
 }
 
 // Media is what a decoder learnt of the file as a whole.

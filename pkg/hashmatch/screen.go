@@ -1,28 +1,34 @@
 package hashmatch
 
-import (
-	"context"
-	"image"
-)
+import "context"
 
-// Reducer is implemented by a Decoder that can show some files at a fraction of their size for a fraction of the time.
-type Reducer interface {
-	// Reduce calls yield with the still picture of content reduced in size, under each orientation that Decode would
-	// yield: frames whose Full is set and whose Image is a *image.Gray. It returns what Decode would of the file, and
-	// true; or false if the file has to be decoded in full: because of its format, or anything that is wrong with it,
-	// or anything in it by which its reduced picture could differ from the full one. False is no verdict, and frames
-	// that were yielded before do not count. It does not call a file sound that Decode would find a failure in. It
-	// bounds memory and time as Decode does, and returns false if yield returns an error.
-	Reduce(ctx context.Context, content []byte, yield func(*Frame) error) (Media, bool)
+// Reduced is the brightness of a still picture at a part of its size, as the file stores it.
+type Reduced struct {
+	// Pix holds the samples row by row, Stride bytes from one to the next. Each is the mean of Scale x Scale pixels, and
+	// at the right and lower edge of what is left of them. It belongs to the decoder: valid only until the call that was
+	// handed it returns.
+	Pix           []uint8
+	Stride, Scale int
+	Width, Height int // of the picture, in pixels
+	Orientation   int // 1 to 8, as the file's EXIF says that the picture is to be shown
 }
 
-// Screener is implemented by a Hasher that can hash reduced frames.
+// Reducer is implemented by a Decoder that can show some files at a part of their size for a part of the time.
+type Reducer interface {
+	// Reduce calls yield with the picture of content, reduced, and returns what Decode would of the file, and true; or
+	// false if the file has to be decoded in full, because of its format or of anything that is wrong with it. False is
+	// no verdict, and what was yielded before does not count. It is true only where Decode would yield this one picture
+	// and find no failure. It bounds memory and time as Decode does, and returns false if yield returns an error.
+	Reduce(ctx context.Context, content []byte, yield func(*Reduced) error) (Media, bool)
+}
+
+// Screener is implemented by a Hasher that can hash reduced pictures.
 type Screener interface {
 	Hasher
-	// Screen appends to dst what Hash would for the full picture, by the reduced one: hashes that differ from those of
-	// the full picture by at most Margin bits, and their qualities by at most QualityMargin, but for pictures that
-	// were made to deceive it.
-	Screen(dst []FrameHash, frame *Frame, kinds, dihedral KindSet) ([]FrameHash, error)
+	// Screen appends to dst the hashes that Hash would of the full picture, by the reduced one and under each orientation
+	// that is hashed: they differ from those of the full picture by at most Margin bits, and their qualities by at most
+	// QualityMargin.
+	Screen(dst []FrameHash, picture *Reduced, kinds, dihedral KindSet) ([]FrameHash, error)
 	// Margin returns, for one of its kinds, by how many bits a hash of a reduced picture may differ from the hash of
 	// the full one; negative if the kind cannot be screened.
 	Margin(kind Kind) int
@@ -50,11 +56,11 @@ func (s *scan) screen(ctx context.Context) bool {
 	started := s.config.now()
 	hashing := s.times.Hash
 	var hashes []FrameHash
-	media, ok := reducer.Reduce(ctx, s.content, func(frame *Frame) error {
+	media, ok := reducer.Reduce(ctx, s.content, func(picture *Reduced) error {
 		defer s.clock(&s.times.Hash)()
 		for _, screener := range screeners {
 			var err error
-			if hashes, err = screener.Screen(hashes, frame, perceptual, s.dihedral); err != nil {
+			if hashes, err = screener.Screen(hashes, picture, perceptual, s.dihedral); err != nil {
 				return err
 			}
 		}
@@ -125,6 +131,3 @@ func (s *scan) near(hashes []FrameHash, kind Kind, margin int) bool {
 	})
 	return found || doubtful || len(queries) == 0
 }
-
-// Reduced reports whether Image is a reduction of a larger picture.
-func (f *Frame) Reduced() bool { return f.Full != image.Point{} }

@@ -3,7 +3,6 @@ package hashmatch
 import (
 	"context"
 	"errors"
-	"image"
 	"strings"
 	"testing"
 )
@@ -21,11 +20,11 @@ func (f fakeReducer) Decode(ctx context.Context, content []byte, yield func(*Fra
 	return f.fakeDecoder.Decode(ctx, content, yield)
 }
 
-func (f fakeReducer) Reduce(_ context.Context, _ []byte, yield func(*Frame) error) (Media, bool) {
+func (f fakeReducer) Reduce(_ context.Context, _ []byte, yield func(*Reduced) error) (Media, bool) {
 	if f.panics {
 		panic("reducer")
 	}
-	err := yield(&Frame{Image: image.NewGray(image.Rect(0, 0, 8, 8)), Full: image.Pt(16, 16)})
+	err := yield(&Reduced{Pix: make([]uint8, 64), Stride: 8, Scale: 2, Width: 16, Height: 16, Orientation: 1})
 	return Media{Format: "fake", Frames: 1}, err == nil && !f.refuses
 }
 
@@ -39,9 +38,9 @@ type fakeScreener struct {
 }
 
 func (f fakeScreener) Margin(Kind) int { return f.margin }
-func (f fakeScreener) Screen(dst []FrameHash, frame *Frame, _, _ KindSet) ([]FrameHash, error) {
-	if !frame.Reduced() {
-		return dst, errors.New("not reduced")
+func (f fakeScreener) Screen(dst []FrameHash, picture *Reduced, _, _ KindSet) ([]FrameHash, error) {
+	if picture.Width != 16 {
+		return dst, errors.New("another picture")
 	}
 	return append(dst, FrameHash{Hash: f.reduced, Quality: f.quality}), f.err
 }

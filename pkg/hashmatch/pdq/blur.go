@@ -3,8 +3,8 @@ package pdq
 // side is the width and height of what the filter's output is sampled to.
 const side = 64
 
-// tile is the number of columns whose luma is taken at a time, so that what is written of a band stays in the
-// processor's nearest cache (8 KiB) until all of its rows are in.
+// tile is the number of columns that go through the first three passes at a time, so that what one writes is in the
+// processor's nearest cache when the next one reads it (8 KiB a stage).
 const tile = 256
 
 // plane is the filtered picture at 64 x 64 points, row by row.
@@ -21,76 +21,137 @@ func sampled(n int) *[side]int {
 
 // blurrer holds the buffers of one filtering. They grow to the largest picture that it met. It is not safe for
 // concurrent use.
+//
+// The second pass along rows starts with the outputs of the first, which are lag steps late, and is as late again. The
+// buffers of a row are as long as the first pass has steps, made up to a multiple of lanes, and start with its first
+// step: what stands before its first output and after its last one counts as 0.
 type blurrer struct {
-	line   []float32            // a piece of a row, as Luma gives it
-	luma   band                 // the rows that come
-	ring   []float32            // bands after the first pass along rows, as far back as the window reaches
+	across, down box
+	steps        int // of the first pass along rows, made up
+
+	lines  []float32            // a tile of lanes rows, as Luma gives them
+	luma   band                 // the rows that come, after window columns of 0
+	counts []float32            // of values in the sum, after each step of the first pass along rows
+	ring   []float32            // rows after the first pass along rows, as many as the window reaches back
+	zeros  []float32            // a row before the first and after the last
 	sums   []float32            // of the first pass along columns
-	out    band                 // the rows after the first pass along columns
-	points [lanes][side]float32 // those after the second pass along rows, sampled
+	out    band                 // rows after the first pass along columns, after window columns of 0
+	ends   [side]int            // steps until a sample of the second pass along rows
+	by     [side]float32        // what it is divided by
+	points [side][lanes]float32 // the samples of lanes rows
+	rows   [lanes][side]float32 // the same, row by row
 	second sampledColumns       // the second pass along columns
+}
+
+// start makes the buffers ready for a picture.
+func (f *blurrer) start(dst *plane, width, height int) {
+	f.across, f.down = boxOf(width), boxOf(height)
+	window, lag := f.across.window, f.across.lag
+	f.steps = (f.across.steps() + lanes - 1) / lanes * lanes
+	f.lines = resize(f.lines, lanes*tile)
+	f.luma = resize(f.luma, (window+f.steps)*lanes)
+	clear(f.luma[:window*lanes])
+	clear(f.luma[(window+width)*lanes:])
+	f.counts = resize(f.counts, f.steps)
+	for r := range f.counts {
+		f.counts[r] = f.across.count(r)
+	}
+	f.ring = resize(f.ring, f.bands()*lanes*f.steps)
+	f.zeros = resize(f.zeros, f.steps)
+	clear(f.zeros)
+	f.sums = resize(f.sums, f.steps)
+	clear(f.sums)
+	f.out = resize(f.out, (window+f.steps+lag)*lanes)
+	clear(f.out[:window*lanes])
+	clear(f.out[(window+f.steps)*lanes:])
+	for i, o := range sampled(width) {
+		f.ends[i] = lag + o + lag + 1
+		f.by[i] = f.across.count(o + lag)
+	}
+	f.second.start(dst, f.down)
+}
+
+// bands returns how many bands the ring holds.
+func (f *blurrer) bands() int { return (f.down.window+lanes-1)/lanes + 1 }
+
+// slot returns where row r is in the ring. The rows of a band follow one another.
+func (f *blurrer) slot(r int) int { return r % (f.bands() * lanes) * f.steps }
+
+// row returns row r after the first pass.
+func (f *blurrer) row(r int) []float32 {
+	if r < 0 || r >= f.down.n {
+		return f.zeros
+	}
+	return f.ring[f.slot(r):][:f.steps]
 }
 
 // blur filters src twice along rows and columns, and samples it.
 func (f *blurrer) blur(dst *plane, src Luma) {
 	width, height := src.Size()
-	across, down := boxOf(width), boxOf(height)
-	at := sampled(width)
-	size := width * lanes
-	bands := (down.window+lanes-1)/lanes + 1
-	f.line = resize(f.line, tile)
-	f.luma = resize(f.luma, size)
-	f.ring = resize(f.ring, size*bands)
-	f.out = resize(f.out, size)
-	f.sums = resize(f.sums, width)
-	clear(f.sums)
-	f.second.start(dst, down)
-
-	// row returns row r after the first pass along rows, one value every lanes; nil if there is no such row.
-	row := func(r int) []float32 {
-		if r < 0 || r >= height {
-			return nil
-		}
-		return f.ring[r/lanes%bands*size+r%lanes:]
-	}
-	for r := 0; r < down.steps(); r += lanes {
-		end := min(r+lanes, down.steps())
-		if r < height {
-			f.take(src, r, min(r+lanes, height))
-			across.rows(row(r)[:size], f.luma)
-		}
-		if r >= down.window && r+lanes <= height {
-			var old [lanes][]float32
-			for k := range old {
-				old[k] = row(r + k - down.window)
-			}
-			down.columns(f.sums, row(r), f.out, &old, r)
-		} else {
-			for step := r; step < end; step++ {
-				down.column(f.sums, f.out[step-r:], row(step), row(step-down.window), lanes, step)
-			}
-		}
-		across.sample(&f.points, f.out, at)
-		for step := max(r, down.lag); step < end; step++ { // before that there is no output
-			f.second.step(&f.points[step-r])
+	f.start(dst, width, height)
+	for r := 0; r < f.down.steps(); r += lanes {
+		f.band(src, r)
+		using.deal(&f.rows, &f.points)
+		for step := max(r, f.down.lag); step < min(r+lanes, f.down.steps()); step++ { // before that there is no output
+			f.second.step(&f.rows[step-r])
 		}
 	}
 	f.second.finish()
 }
 
-// take reads rows first up to, not including, last of src into f.luma.
-func (f *blurrer) take(src Luma, first, last int) {
-	width, _ := src.Size()
-	for x := 0; x < width; x += tile {
-		line := f.line[:min(tile, width-x)]
-		piece := f.luma[x*lanes:][:len(line)*lanes]
-		for y := first; y < last; y++ {
-			src.Row(line, x, y)
-			lane := piece[y-first:]
-			for i, v := range line {
-				lane[i*lanes] = v
-			}
+// band does the lanes steps from r on of all passes but the last, and leaves their samples in f.points.
+func (f *blurrer) band(src Luma, r int) {
+	var in, old [lanes][]float32
+	var by, first, second [lanes]float32
+	for k := range lanes {
+		in[k], old[k], by[k] = f.row(r+k), f.row(r+k-f.down.window), f.down.count(r+k)
+	}
+	window, kept, done := f.across.window, 0, 0
+	for x := 0; x < f.steps; x += tile {
+		n := min(tile, f.steps-x)
+		if r < f.down.n {
+			f.take(src, x, r)
+			using.rows(f.ring[f.slot(r)+x:], f.steps, f.luma[x*lanes:], window, f.counts[x:x+n], &first)
 		}
+		out := f.out[(window+x)*lanes:][:n*lanes]
+		using.columns(out, f.sums[x:x+n], &in, &old, x, &by)
+		f.trim(out, x)
+		end := kept
+		for end < side && f.ends[end] <= x+n {
+			end++
+		}
+		if x+n == f.steps {
+			end = side
+		}
+		using.sample(f.points[kept:end], f.out, window, done, f.ends[kept:end], f.by[kept:end], &second)
+		if end > kept {
+			kept, done = end, f.ends[end-1]
+		}
+	}
+}
+
+// take reads the luma of a tile from column x and row r on into f.luma.
+func (f *blurrer) take(src Luma, x, r int) {
+	n := min(tile, f.across.n-x)
+	if n <= 0 {
+		return
+	}
+	made := (n + lanes - 1) / lanes * lanes
+	for k := range min(lanes, f.down.n-r) {
+		line := f.lines[k*tile:][:made]
+		src.Row(line[:n], x, r+k)
+		clear(line[n:])
+	}
+	using.interleave(f.luma[(f.across.window+x)*lanes:], f.lines, tile, made)
+}
+
+// trim sets what stands before the first output and after the last one to 0; x is the step of out's first column.
+func (f *blurrer) trim(out band, x int) {
+	if x < f.across.lag {
+		clear(out[:min((f.across.lag-x)*lanes, len(out))])
+	}
+	if last := max(f.across.steps()-x, 0) * lanes; last < len(out) {
+		clear(out[last:])
 	}
 }
 
@@ -124,7 +185,7 @@ func (c *sampledColumns) step(row *[side]float32) {
 	if wanted {
 		out = c.dst[c.kept][:]
 	}
-	c.box.column(c.sums[:], out, add, sub, 1, c.next)
+	c.box.column(c.sums[:], out, add, sub, c.next)
 	if row != nil {
 		*slot = *row
 	}

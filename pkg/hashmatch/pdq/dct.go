@@ -20,7 +20,9 @@ var waves = func() (d [freqs][side]float32) {
 }()
 
 // transform returns the two-dimensional cosine transform of a. Each sum ascends, each product is rounded first.
-func transform(a *plane) *spectrum {
+func transform(a *plane) *spectrum { return using.transform(a) }
+
+func transformPortable(a *plane) *spectrum {
 	var half [freqs][side]float32
 	for i := range half {
 		t := &half[i]

@@ -10,7 +10,7 @@
 //   - A picture of fewer than 5 rows or columns has the zero hash and quality 0. A flat picture has a hash of rounding
 //     noise and quality 0: never list or search hashes of low quality.
 //   - Memory that grows with the width and the filter's window, not with the number of pixels: about
-//     4 x width x (rows/128 + 32) bytes, 0.9 MB for a picture of 4000 x 3000, kept in a pool.
+//     4 x width x (rows/128 + 30) bytes, 0.9 MB for a picture of 4000 x 3000, kept in a pool.
 //
 // The work is a stream of bands of 8 rows, top to bottom:
 //
@@ -21,4 +21,8 @@
 //
 // The reference filters the whole picture pass by pass instead. The order of the additions within each row and each
 // column is the same here, and so is every rounding.
+//
+// The loops over pixels exist twice (type kernel): in Go, and in assembly for processors with AVX2, 8 values at a time.
+// Both do the same additions, subtractions, multiplications and divisions in the same order, and fuse none, so that
+// their results are the same bits; which one runs is decided once, at the start of the program.
 package pdq

@@ -101,7 +101,9 @@ func (m *gray) Size() (width, height int) { return m.Rect.Dx(), m.Rect.Dy() }
 
 func (m *gray) Row(dst []float32, x, y int) {
 	row := m.Pix[y*m.Stride+x:][:len(dst)]
-	for i, v := range row {
+	done := using.gray(dst, row)
+	dst = dst[done:]
+	for i, v := range row[done:] {
 		dst[i] = float32(v)
 	}
 }
@@ -112,6 +114,8 @@ func (m *rgba) Size() (width, height int) { return m.Rect.Dx(), m.Rect.Dy() }
 
 func (m *rgba) Row(dst []float32, x, y int) {
 	row := m.Pix[y*m.Stride+x*4:][:len(dst)*4]
+	done := using.rgba(dst, row)
+	dst, row = dst[done:], row[4*done:]
 	for i := range dst {
 		p := row[4*i : 4*i+3 : 4*i+3]
 		dst[i] = red[p[0]] + green[p[1]] + blue[p[2]]
@@ -130,6 +134,10 @@ func (m *ycbcr) Row(dst []float32, x, y int) {
 	first := (y>>m.down)*m.CStride + x>>m.right
 	last := (y>>m.down)*m.CStride + (x+len(dst)-1)>>m.right
 	cb, cr := m.Cb[first:last+1], m.Cr[first:last+1]
+	if m.right == 0 || m.right == 1 && x&1 == 0 {
+		done := using.ycbcr(dst, luma, cb, cr, m.right)
+		dst, luma, cb, cr, x = dst[done:], luma[done:], cb[done>>m.right:], cr[done>>m.right:], x+done
+	}
 	switch {
 	case m.right == 0:
 		cb, cr = cb[:len(dst)], cr[:len(dst)]
