@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"encoding/base64"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -24,11 +26,41 @@ type Exported struct {
 	Omitted map[string]int
 }
 
-// Export writes the list in a format. The pytx formats say of a hash that it is listed, so they get none of suspended
-// or withdrawn entries, and pytx text none of disputed ones. Lines are in the order of the list: the same list gives
-// the same bytes.
+// ErrNoExport is returned for the formats that are read only.
+var ErrNoExport = errors.New("lists are read from this format, not written to it")
+
+// Exports returns the names of the formats that Export writes.
+func Exports() []string {
+	return []string{CSV.String(), PytxText.String(), PytxCSV.String(), NCMEC.String(), VICS.String(), HMA.String()}
+}
+
+// CheckExport says why ExportMapped cannot write that format with that mapping, or returns nil.
+func CheckExport(f Format, mapping map[string]string) error {
+	switch {
+	case f == Unknown || f >= formatEnd:
+		return fmt.Errorf("%w: format %d", ErrFormat, f)
+	case !slices.Contains(Exports(), f.String()):
+		return fmt.Errorf("%s: %w", f, ErrNoExport)
+	case f == VICS && len(categoriesOf(mapping)) == 0:
+		return fmt.Errorf("%w: vics: which category is each classification? State it as in category:1=A1", ErrOptions)
+	}
+	return nil
+}
+
+// Export is ExportMapped without a mapping.
 func Export(w io.Writer, l *hashlist.List, f Format) (Exported, error) {
+	return ExportMapped(w, l, f, nil)
+}
+
+// ExportMapped writes the list in a format; mapping is what Options.Map was or will be when it is read: VICS needs it.
+// Some formats say of what is in them that it is listed, and nothing else: the pytx formats, VICS and HMA get none of
+// suspended or withdrawn entries, and all but pytx CSV none of disputed ones; NCMEC has withdrawals. Lines are in
+// the order of the list: the same list gives the same bytes.
+func ExportMapped(w io.Writer, l *hashlist.List, f Format, mapping map[string]string) (Exported, error) {
 	x := exporter{list: l.Info().Name, done: Exported{Omitted: make(map[string]int)}}
+	if err := CheckExport(f, mapping); err != nil {
+		return x.done, err
+	}
 	buffered := bufio.NewWriterSize(w, 1<<16)
 	x.csv = csv.NewWriter(buffered)
 	x.text = buffered
@@ -42,18 +74,20 @@ func Export(w io.Writer, l *hashlist.List, f Format) (Exported, error) {
 	case PytxCSV:
 		write = x.pytxRows
 		x.line("signal_type", "signal_str", "collab", "category", "tags")
-	default:
-		return x.done, fmt.Errorf("%w: format %d", ErrFormat, f)
+	case NCMEC:
+		x.ncmec(l)
+	case VICS:
+		x.categories = categoriesOf(mapping)
+		write = x.vicsMedia
+		x.print("{\"@odata.context\":\"http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/Default/$metadata#Media\",\n\"value\":[")
+	case HMA:
+		write = x.hmaSignal
 	}
-	for _, e := range l.Entries() {
-		before := x.done.Lines
-		write(&e)
-		if x.done.Lines > before {
-			x.done.Entries++
-		}
-		if x.err != nil {
-			break
-		}
+	if write != nil {
+		x.each(l, write)
+	}
+	if f == VICS {
+		x.print("\n]}\n")
 	}
 	if x.err == nil {
 		x.csv.Flush()
@@ -66,11 +100,34 @@ func Export(w io.Writer, l *hashlist.List, f Format) (Exported, error) {
 }
 
 type exporter struct {
-	list string
-	csv  *csv.Writer
-	text *bufio.Writer
-	done Exported
-	err  error
+	list       string
+	csv        *csv.Writer
+	text       *bufio.Writer
+	categories map[string]string // VICS: by classification
+	done       Exported
+	err        error
+}
+
+// each writes every entry, until an error.
+func (x *exporter) each(l *hashlist.List, write func(*hashmatch.Entry)) {
+	for _, e := range l.Entries() {
+		before := x.done.Lines
+		write(&e)
+		if x.done.Lines > before {
+			x.done.Entries++
+		}
+		if x.err != nil {
+			return
+		}
+	}
+}
+
+// print writes a line, or a part of one; its end is counted by the caller.
+func (x *exporter) print(text string) {
+	if x.err == nil {
+		_, x.err = x.text.WriteString(text)
+		x.done.Lines += strings.Count(text, "\n")
+	}
 }
 
 func (x *exporter) line(fields ...string) {

@@ -70,7 +70,7 @@ func TestGoldenFiles(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", test.file, err)
 		}
-		if result != test.want {
+		if !cmp.Equal(result, test.want) {
 			t.Errorf("%s: %+v, want %+v", test.file, result, test.want)
 		}
 		if l.Revision().Short() != test.revision {
@@ -236,7 +236,7 @@ func TestSkips(t *testing.T) {
 	if err != nil || l.Len() != 3 || result.Skipped != 5 || result.Rows != 3 || len(reported) != 5 {
 		t.Fatalf("%+v %v %v", result, reported, err)
 	}
-	if reported[0] != (LineError{2, "pdq: 2 hex digits, want 64"}) || reported[1].Line != 4 || reported[4].Reason != "a NUL byte" {
+	if reported[0] != (LineError{Line: 2, Reason: "pdq: 2 hex digits, want 64"}) || reported[1].Line != 4 || reported[4].Reason != "a NUL byte" {
 		t.Errorf("%v", reported)
 	}
 	o.AllowSkips, reported = false, nil
@@ -343,7 +343,7 @@ func TestFormatNames(t *testing.T) {
 		}
 		n++
 	}
-	if n != 3 {
+	if n != 11 {
 		t.Errorf("%d formats", n)
 	}
 	if _, err := ParseFormat("unknown"); err == nil {

@@ -67,6 +67,34 @@ func (r *row) signature(kind, value []byte) error {
 	return nil
 }
 
+// takeRow adds the row's entry.
+func (p *parser) takeRow() error {
+	if err := p.take(&p.row.entry); err != nil {
+		return LineError{Reason: err.Error()}
+	}
+	return nil
+}
+
+// row is a line on its way into an entry, used again for each line.
+type row struct {
+	entry      hashmatch.Entry
+	signatures [1]hashmatch.Signature
+	labels     []string
+	interned   map[string]string
+}
+
+// intern returns text as a string, the same one for a text that comes often (a source, a label).
+func (r *row) intern(text []byte) string {
+	if s, known := r.interned[string(text)]; known {
+		return s
+	}
+	s := string(text)
+	if len(r.interned) < 1<<12 && len(s) <= hashlist.MaxKeyBytes {
+		r.interned[s] = s
+	}
+	return s
+}
+
 // quote returns a word for an error, with a space before it, or nothing if it is not a short plain word: it may be a
 // hash in the wrong column.
 func quote(word []byte) string {
@@ -97,7 +125,8 @@ func (p *parser) pytxText(line []byte) error {
 	if err := p.row.signature(kind, value); err != nil {
 		return err
 	}
-	return p.take()
+	p.row.entry.Key.Source = p.source()
+	return p.takeRow()
 }
 
 // disputedCategories are those of python-threatexchange in which someone said that the hash is of something else.
@@ -123,7 +152,7 @@ func (p *parser) pytxRow(fields [][]byte) error {
 		r.labels = append(r.labels, r.intern(tag))
 	}
 	e.Labels = r.labels
-	return p.take()
+	return p.takeRow()
 }
 
 var labelUnescape = strings.NewReplacer("%25", "%", "%3B", ";", "%3b", ";")
@@ -177,7 +206,7 @@ func (p *parser) csvRow(fields [][]byte) error {
 		r.labels = append(r.labels, text)
 	}
 	e.Labels = r.labels
-	return p.take()
+	return p.takeRow()
 }
 
 // otherList reports whether a line that names that list is not to be read.
