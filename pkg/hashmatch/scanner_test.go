@@ -80,6 +80,8 @@ type fakeLists struct {
 	kinds   KindSet
 	entries map[Hash]string
 	panics  bool
+	// nearFrom is the distance of the nearest entry to anything; 0 means that only what is listed is near.
+	nearFrom int
 }
 
 func (f fakeLists) Revisions() map[string]string { return map[string]string{"list": "r1"} }
@@ -97,8 +99,12 @@ func (f fakeLists) Search(h Hash, reach func(string) int, found func(Match)) {
 }
 
 func (f fakeLists) Near(hashes []Hash, reach func(string) int) bool {
-	if reach("list") < 0 {
+	r := reach("list")
+	if r < 0 {
 		return false
+	}
+	if f.nearFrom > 0 && r >= f.nearFrom {
+		return true
 	}
 	return slices.ContainsFunc(hashes, func(h Hash) bool { return f.entries[h] != "" })
 }

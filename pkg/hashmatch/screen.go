@@ -25,13 +25,12 @@ type Reducer interface {
 // Screener is implemented by a Hasher that can hash reduced pictures.
 type Screener interface {
 	Hasher
+	// Screenable returns those of its kinds that it can screen.
+	Screenable() KindSet
 	// Screen appends to dst the hashes that Hash would of the full picture, by the reduced one and under each orientation
-	// that is hashed: they differ from those of the full picture by at most Margin bits, and their qualities by at most
-	// QualityMargin.
-	Screen(dst []FrameHash, picture *Reduced, kinds, dihedral KindSet) ([]FrameHash, error)
-	// Margin returns, for one of its kinds, by how many bits a hash of a reduced picture may differ from the hash of
-	// the full one; negative if the kind cannot be screened.
-	Margin(kind Kind) int
+	// that is hashed: they differ from those of the full picture by at most margin bits, and their qualities by at most
+	// QualityMargin. Where the picture does not allow to say so it returns an error.
+	Screen(dst []FrameHash, picture *Reduced, kinds, dihedral KindSet) (hashes []FrameHash, margin int, err error)
 }
 
 // QualityMargin is how far the quality of a reduced picture may lie from that of the full one.
@@ -56,13 +55,15 @@ func (s *scan) screen(ctx context.Context) bool {
 	started := s.config.now()
 	hashing := s.times.Hash
 	var hashes []FrameHash
+	margin := 0
 	media, ok := reducer.Reduce(ctx, s.content, func(picture *Reduced) error {
 		defer s.clock(&s.times.Hash)()
 		for _, screener := range screeners {
-			var err error
-			if hashes, err = screener.Screen(hashes, picture, perceptual, s.dihedral); err != nil {
+			more, wider, err := screener.Screen(hashes, picture, perceptual, s.dihedral)
+			if err != nil {
 				return err
 			}
+			hashes, margin = more, max(margin, wider)
 		}
 		return nil
 	})
@@ -71,11 +72,9 @@ func (s *scan) screen(ctx context.Context) bool {
 		return false
 	}
 	defer s.clock(&s.times.Search)()
-	for _, screener := range screeners {
-		for _, kind := range (screener.Kinds() & perceptual).Kinds() {
-			if s.near(hashes, kind, screener.Margin(kind)) {
-				return false
-			}
+	for _, kind := range perceptual.Kinds() {
+		if s.near(hashes, kind, margin) {
+			return false
 		}
 	}
 	s.media, s.screened = media, true
@@ -86,16 +85,9 @@ func (s *scan) screen(ctx context.Context) bool {
 func (s *scan) screeners(kinds KindSet) []Screener {
 	var screeners []Screener
 	for _, hasher := range s.config.Hashers {
-		screener, ok := hasher.(Screener)
-		if !ok || screener.Kinds()&kinds == 0 {
-			continue
+		if screener, ok := hasher.(Screener); ok && screener.Screenable()&kinds != 0 {
+			screeners, kinds = append(screeners, screener), kinds&^screener.Screenable()
 		}
-		for _, kind := range (screener.Kinds() & kinds).Kinds() {
-			if screener.Margin(kind) < 0 {
-				return nil
-			}
-		}
-		screeners, kinds = append(screeners, screener), kinds&^screener.Kinds()
 	}
 	if kinds != 0 {
 		return nil

@@ -34,15 +34,16 @@ type fakeScreener struct {
 	reduced Hash
 	quality int
 	margin  int
+	not     KindSet // what it cannot screen
 	err     error
 }
 
-func (f fakeScreener) Margin(Kind) int { return f.margin }
-func (f fakeScreener) Screen(dst []FrameHash, picture *Reduced, _, _ KindSet) ([]FrameHash, error) {
+func (f fakeScreener) Screenable() KindSet { return f.Kinds() &^ f.not }
+func (f fakeScreener) Screen(dst []FrameHash, picture *Reduced, _, _ KindSet) ([]FrameHash, int, error) {
 	if picture.Width != 16 {
-		return dst, errors.New("another picture")
+		return dst, 0, errors.New("another picture")
 	}
-	return append(dst, FrameHash{Hash: f.reduced, Quality: f.quality}), f.err
+	return append(dst, FrameHash{Hash: f.reduced, Quality: f.quality}), f.margin, f.err
 }
 
 // An upload is spared the full picture only where the reduced one rules every entry out.
@@ -56,6 +57,14 @@ func TestScreen(t *testing.T) {
 		action   Action
 	}{
 		{name: "nothing near", screened: true, action: Allow},
+		{name: "within the margin", change: func(h *fakeScreener, _ *fakeReducer, c *Config) {
+			h.margin = 40
+			c.setLists(func() Lists { return fakeLists{kinds: SetOf(PDQ), entries: map[Hash]string{listed: "e1"}, nearFrom: 31 + 40} })
+		}, action: Allow},
+		{name: "beyond the margin", change: func(h *fakeScreener, _ *fakeReducer, c *Config) {
+			h.margin = 40
+			c.setLists(func() Lists { return fakeLists{kinds: SetOf(PDQ), entries: map[Hash]string{listed: "e1"}, nearFrom: 31 + 41} })
+		}, screened: true, action: Allow},
 		{name: "near", change: func(h *fakeScreener, _ *fakeReducer, _ *Config) { h.reduced = listed }, action: Allow},
 		{name: "near, and listed in full", change: func(h *fakeScreener, _ *fakeReducer, _ *Config) {
 			h.reduced, h.hash = listed, listed
@@ -69,7 +78,7 @@ func TestScreen(t *testing.T) {
 		}, screened: true, action: Allow},
 		{name: "flat", change: func(h *fakeScreener, _ *fakeReducer, _ *Config) { h.reduced = Hash{Kind: PDQ} }, action: Allow},
 		{name: "no hash", change: func(h *fakeScreener, _ *fakeReducer, _ *Config) { h.reduced.Kind = PHash }, action: Allow},
-		{name: "a kind that cannot be screened", change: func(h *fakeScreener, _ *fakeReducer, _ *Config) { h.margin = -1 }, action: Allow},
+		{name: "a kind that cannot be screened", change: func(h *fakeScreener, _ *fakeReducer, _ *Config) { h.not = SetOf(PDQ) }, action: Allow},
 		{name: "a kind without a screener", change: func(_ *fakeScreener, _ *fakeReducer, c *Config) {
 			c.setLists(func() Lists { return fakeLists{kinds: SetOf(PDQ, DHash)} })
 		}, action: Hold}, // no hasher either

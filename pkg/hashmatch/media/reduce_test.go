@@ -9,6 +9,7 @@ import (
 	"image/draw"
 	"math"
 	"math/bits"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -148,6 +149,44 @@ func whole(t testing.TB, d *Decoder) {
 		t.Fatal("the budget was not given back")
 	}
 	d.budget.room.Release(d.budget.size)
+}
+
+// TestReduceNoise wants the hashes of Decode of pictures of noise and dots, which are not reduced.
+func TestReduceNoise(t *testing.T) {
+	d := New(Config{})
+	random := rand.New(rand.NewPCG(5, 6))
+	for _, c := range []struct {
+		name  string
+		pixel func(x, y int, v float64) float64
+		scale int
+	}{
+
+		{"a little noise", func(_, _ int, v float64) float64 { return v + 40*(random.Float64()-.5) }, 4},
+		{"much noise", func(_, _ int, v float64) float64 { return v + 250*(random.Float64()-.5) }, 1},
+		{"dots", func(_, _ int, v float64) float64 { return 255 * math.Round(v/255+.9*(random.Float64()-.5)) }, 1},
+		{"fine lines", func(x, y int, v float64) float64 { return v + 100*float64((x+y)%2*2-1) }, 1},
+	} {
+		m := image.NewGray(image.Rect(0, 0, 1300, 1030))
+		for y := range m.Rect.Dy() {
+			for x := range m.Rect.Dx() {
+				v := 128 + 40*math.Sin(float64(x)/97)*math.Cos(float64(y)/61) + 30*math.Sin(float64(x+2*y)/150)
+				m.Pix[y*m.Stride+x] = uint8(min(max(c.pixel(x, y, v), 0), 255))
+			}
+		}
+		file := jpegOf(t, m)
+		r := reduce(t, d, file)
+		if r.Scale != c.scale {
+			t.Errorf("%s: a scale of %d, want %d", c.name, r.Scale, c.scale)
+		}
+		want, _, _, _ := fullHashes(t, d, file)
+		got, _ := r.hashesOf(t)
+		for i := range got {
+			if n := distance(got[i].Hash, want[i].Hash); n > 6 {
+				t.Errorf("%s: %q is %d bits off", c.name, got[i].Dihedral, n)
+			}
+		}
+	}
+	whole(t, d)
 }
 
 // TestReduceLeaves wants every file that is not plain to be left to Decode.

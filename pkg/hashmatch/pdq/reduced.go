@@ -15,7 +15,8 @@ import (
 // How near: at a scale of 1 it is the hash of the plane, but for the rounding of sums, which moved no bit of 2,652 out of
 // 2,656 hashes of tests and 2 of the others. Photos reduced by package jpegluma so that the shorter side keeps 256 samples
 // are 0 bits off what Hasher gives for the whole in the median, 2 at most in nine of ten and 6 at most, in each of the
-// eight variants, and their quality by 2 points at most; package media's TestFidelity measures it.
+// eight variants, and their quality by 2 points at most; package media's TestFidelity measures it. Hasher.Screen says of
+// each picture by how much its hash may be off.
 type Reduced struct {
 	Pix           []uint8 // row by row, Stride bytes from one to the next
 	Stride        int

@@ -15,6 +15,9 @@ type Plane struct {
 	Stride        int
 	Width, Height int // in samples: those of the picture divided by Scale, rounded up
 	Scale         int // pixels a sample, each way: 1, 2, 4 or 8
+	// Variance is that of the samples, and Detail what there is in the picture beside it: the variance of the pixels about
+	// the samples that they are in. It is 0 at a Scale of 1.
+	Variance, Detail float64
 
 	work *decoder // whose memory this is
 }
@@ -120,6 +123,7 @@ type decoder struct {
 	plane                  Plane
 	blk                    block // zero between blocks
 	unit                   unit
+	total                  total
 	endOfBand              int // blocks of a progressive scan that are still to be passed over
 	rightPixels, lowPixels int // of the last blocks of a row and of a column that are in the picture
 }
@@ -138,6 +142,7 @@ func (d *decoder) reset(ctx context.Context, content []byte, config Config) {
 	d.stepsDefined = [4]bool{}
 	d.restart, d.scans, d.endOfBand, d.side = 0, 0, 0, 0
 	d.blk = block{}
+	d.total = total{}
 }
 
 // decode follows the markers.
@@ -264,5 +269,9 @@ func (d *decoder) finish() (*Plane, error) {
 		}
 	}
 	plane := d.plane
+	plane.Variance = plane.variance()
+	if plane.Scale > 1 {
+		plane.Detail = max(0, d.total.variance()-plane.Variance)
+	}
 	return &plane, nil
 }

@@ -225,12 +225,14 @@ func (d *decoder) known(c *component, x, y int, luma bool) moments {
 		energy += p * p
 		sums[c.weights.sum[k]&15] += int64(v[k]) * c.weights.weight[k]
 	}
+	m := momentsOf(dc, energy)
 	switch {
 	case !luma:
+		return m
 	case d.side == 8 || clips(dc, energy) || d.partial(c, x, y):
 		d.writeBlock(c, x, y, dc, d.load(c, x, y))
 	default:
 		write(d.samples(x, y), d.plane.Stride, d.side, &sums)
 	}
-	return momentsOf(dc, energy)
+	return d.total.add(m)
 }

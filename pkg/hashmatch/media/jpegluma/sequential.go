@@ -76,7 +76,7 @@ func (d *decoder) lumaBlock(b *bits, p *part, x, y int) (moments, bool) {
 		if ok {
 			d.writeBlock(p.component, x, y, dc, last)
 		}
-		return momentsOf(dc, energy), ok
+		return d.total.add(momentsOf(dc, energy)), ok
 	}
 	before := *b
 	sums := [16]int64{int64(p.last) * p.weights.weight[0]}
@@ -94,7 +94,7 @@ func (d *decoder) lumaBlock(b *bits, p *part, x, y int) (moments, bool) {
 	default:
 		write(d.samples(x, y), d.plane.Stride, d.side, &sums)
 	}
-	return momentsOf(dc, energy), true
+	return d.total.add(momentsOf(dc, energy)), true
 }
 
 // chromaBlock reads a block of chroma.
