@@ -21,7 +21,7 @@ func newAudit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Verify and read the log of answers",
-		Args:  cobra.NoArgs,
+		Args:  commandArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_ = cmd.Help()
 			return exit(exitUsage, nil)
@@ -41,11 +41,16 @@ func newAuditVerify() *cobra.Command {
 		Long: `Find every record of a log that was changed, removed, inserted, put elsewhere or cut off.
 
 Without --head only the chain is looked at: whoever can write to the log could have written another one. With heads that
-were kept elsewhere, and the public key that they were signed with, everything before the newest head is proven.
+were kept elsewhere, and the public key that they were signed with, everything before the newest head is proven. Without
+the key the heads are compared and their signatures are not: that proves nothing against who could write the heads too.
 
-Exit codes: 0 the log is as it was written; 1 it is not; 2 wrong usage, or it could not be read.`,
+Exit codes: 0 the log is as it was written; 1 it is not, or there is no record in it; 2 wrong usage, or it could not be
+read.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(keys) > 0 && len(heads) == 0 {
+				return errors.New("audit verify: --public-key without --head: the heads are what is signed, so nothing would be verified with the key")
+			}
 			options := audit.Options{First: first}
 			for _, path := range keys {
 				public, err := audit.ReadPublicKeys(path)
@@ -67,6 +72,12 @@ Exit codes: 0 the log is as it was written; 1 it is not; 2 wrong usage, or it co
 			}
 			if err := printReport(cmd.OutOrStdout(), output, report); err != nil {
 				return exit(exitUnwritten, err)
+			}
+			if len(heads) > 0 && len(keys) == 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), "hashmatch: THE SIGNATURES OF THE HEADS WERE NOT VERIFIED: without --public-key whoever wrote the log can have written the heads")
+			}
+			if report.Records == 0 && report.OK() {
+				return exit(exitBroken, errors.New("no record: there is no log in the folder, or nothing is left of it"))
 			}
 			if !report.OK() {
 				return exit(exitBroken, errors.New("the log is not as it was written"))

@@ -26,17 +26,18 @@ func newHash() *cobra.Command {
 should have computed.
 
 Text output is one line a hash: KIND HEX, then for perceptual hashes the quality (0 to 100; under 50 a hash is not
-matched), the frame and the view, then the file. JSON output is one object a file.
+matched), the frame and the view ("doubled" is the picture at twice its size, for small ones), then the file. What
+failed is said on standard error. JSON output is one object a file, with its failures.
 
 Exit codes: 0 every file was hashed; 2 wrong usage; 3 something could not be read or decoded; 5 the output could not be
 written; 130 interrupted.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: someArgs("hash: no file: name files to hash"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			kinds, err := parseKinds(kindNames)
 			if err != nil {
 				return err
 			}
-			write, err := hashWriter(output, cmd.OutOrStdout())
+			write, err := hashWriter(output, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -95,17 +96,17 @@ func hashFile(cmd *cobra.Command, scanner *hashmatch.Scanner, path string, kinds
 }
 
 // hashWriter returns the function that prints one file's hashes.
-func hashWriter(output string, w io.Writer) (func(path string, h hashmatch.Hashes) error, error) {
+func hashWriter(output string, w, stderr io.Writer) (func(path string, h hashmatch.Hashes) error, error) {
 	switch output {
 	case "text":
-		return func(path string, h hashmatch.Hashes) error { return writeHashText(w, path, h) }, nil
+		return func(path string, h hashmatch.Hashes) error { return writeHashText(w, stderr, path, h) }, nil
 	case "json":
 		return func(path string, h hashmatch.Hashes) error { return writeHashJSON(w, path, h) }, nil
 	}
 	return nil, fmt.Errorf("--output %q: want text or json", output)
 }
 
-func writeHashText(w io.Writer, path string, h hashmatch.Hashes) error {
+func writeHashText(w, stderr io.Writer, path string, h hashmatch.Hashes) error {
 	name := printable(path)
 	var text strings.Builder
 	for _, d := range h.Digests {
@@ -113,7 +114,7 @@ func writeHashText(w io.Writer, path string, h hashmatch.Hashes) error {
 	}
 	for _, f := range h.Frames {
 		fmt.Fprintf(&text, "%s %s quality=%d frame=%d", f.Hash.Kind, f.Hash.Hex(), f.Quality, f.Frame)
-		for _, part := range []string{f.View.Orientation, f.View.Background, string(f.View.Dihedral)} {
+		for _, part := range []string{f.View.Orientation, f.View.Background, f.View.Panel, f.View.Geometry, string(f.View.Dihedral)} {
 			if part != "" {
 				text.WriteString(" " + part)
 			}
@@ -121,7 +122,7 @@ func writeHashText(w io.Writer, path string, h hashmatch.Hashes) error {
 		fmt.Fprintf(&text, " %s\n", name)
 	}
 	for _, f := range h.Failures {
-		fmt.Fprintf(&text, "failure %s %s\n", printable(f.Error()), name)
+		fmt.Fprintf(stderr, "%s: %s\n", name, printable(f.Error()))
 	}
 	_, err := io.WriteString(w, text.String())
 	return err

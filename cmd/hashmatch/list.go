@@ -14,9 +14,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.org/hashmatch/pkg/hashmatch"
-	"example.org/hashmatch/pkg/hashmatch/config"
 	"example.org/hashmatch/pkg/hashmatch/hashlist"
 	"example.org/hashmatch/pkg/hashmatch/hashlist/format"
+	"example.org/hashmatch/pkg/hashmatch/hashlist/seal"
 	"example.org/hashmatch/pkg/hashmatch/lookup"
 )
 
@@ -24,43 +24,58 @@ func newList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "Import, export, look at and verify hash lists",
-		Args:  cobra.NoArgs,
+		Args:  commandArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_ = cmd.Help()
 			return exit(exitUsage, nil)
 		},
 	}
-	cmd.AddCommand(newListImport(), newListExport(), newListInfo(), newListVerify())
+	cmd.AddCommand(newListImport(), newListExport(), newListInfo(), newListVerify(), newListSync(), newListShow(), newListDiff(), newListStats(), newListKey(), newListSign())
+	cmd.AddCommand(newListPending(), newListPromote(), newListRefuse(), newListRollback())
 	return cmd
 }
 
 func newListImport() *cobra.Command {
 	var snapshot, formatName, name string
-	var skip, replace bool
+	var reading readingFlags
+	var sealed sealFlags
+	var skip, replace, noIndex bool
 	cmd := &cobra.Command{
 		Use:   "import --into SNAPSHOT FILE...",
 		Short: "Read list files into a snapshot, made if it is not there",
 		Long: `Read list files into a snapshot, which loads faster than text and keeps what was imported before. Formats, told by
-their content: csv (entry,kind,hash,list,label,status, and updated
-if the list says when entries change), pytx-text ("pdq HEX" a line), pytx-csv.
+their content unless --format is given:
+
+` + formatsHelp + `
 
 A line that cannot be read fails the import, and the snapshot stays as it was, unless --skip-bad-lines is given: then
-each such line is reported and left out. Importing a file again changes nothing.`,
-		Args: cobra.MinimumNArgs(1),
+each such line is reported and left out. Importing a file again changes nothing.
+
+With --sign or --encrypt, or with --config as its keys say, the snapshot is signed and encrypted (docs/lists.md); what is
+in it before must be signed as well. One that was stays so, unless --plain is given.
+
+The snapshot of a list of 100,000 hashes or more has its index with it, so that it is loaded at once (unless --no-index).`,
+		Args: someArgs("list import: no file: name list files to read"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if snapshot == "" {
 				return errors.New("list import: --into: which snapshot?")
 			}
-			options := format.Options{List: name, AllowSkips: skip, Now: time.Now().UTC(), Report: func(e format.LineError) {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%v: left out\n", e)
-			}}
+			refused := refusals{w: cmd.ErrOrStderr(), skip: skip}
+			options := format.Options{List: name, AllowSkips: skip, Now: time.Now().UTC(), Report: refused.take}
 			if formatName != "" {
 				var err error
 				if options.Format, err = format.ParseFormat(formatName); err != nil {
 					return err
 				}
 			}
-			list, err := hashlist.Open(snapshot)
+			if err := reading.set(&options); err != nil {
+				return err
+			}
+			how, err := sealed.open(snapshot, name)
+			if err != nil {
+				return err
+			}
+			list, err := how.existing(snapshot)
 			if errors.Is(err, os.ErrNotExist) {
 				list, err = hashlist.New(func(func(hashmatch.Entry) bool) {})
 			}
@@ -72,6 +87,10 @@ each such line is reported and left out. Importing a file again changes nothing.
 					return exit(exitInterrupted, nil)
 				}
 				imported, result, err := importFile(path, options)
+				err = refused.failed(flagFor(err))
+				if err == nil {
+					list, err = admit(list, imported, result, replace)
+				}
 				if err != nil {
 					return fmt.Errorf("%s: %w", printable(path), err)
 				}
@@ -86,6 +105,7 @@ each such line is reported and left out. Importing a file again changes nothing.
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %d lines, %d skipped, %d of other lists; %d entries added, %d changed, %d unchanged, %d withdrawn, %d removed\n",
 					printable(path), result.Format, result.Lines, result.Skipped, result.OtherLists,
 					summary.Added, summary.Changed, summary.Unchanged, summary.Withdrawn, summary.Removed)
+				reportReading(cmd.ErrOrStderr(), printable(path), result)
 				if dropped := result.Superseded + summary.Stale; dropped > 0 {
 					fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d records left out: a later one of the same entry stands in their place\n",
 						printable(path), dropped)
@@ -97,19 +117,35 @@ each such line is reported and left out. Importing a file again changes nothing.
 				info.Name = name
 			}
 			list = list.WithInfo(info)
-			if err := hashlist.WriteFile(snapshot, list); err != nil {
-				return exit(exitUnwritten, fmt.Errorf("%s: %w", printable(snapshot), err))
+			var extras []hashlist.Extra
+			if !noIndex && lookup.Hashes(list) >= lookup.ImageFrom {
+				extra, ok, err := lookup.Image(cmd.Context(), list)
+				if errors.Is(err, context.Canceled) {
+					return exit(exitInterrupted, nil)
+				}
+				if err != nil {
+					return fmt.Errorf("%s: %w", printable(snapshot), err)
+				}
+				if ok {
+					extras = append(extras, extra)
+				}
+			}
+			if err := how.write(snapshot, list, extras...); err != nil {
+				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %d entries, revision %s\n", printable(snapshot), list.Len(), list.Revision())
 			return err
 		},
 	}
 	cmd.Flags().StringVar(&snapshot, "into", "", "the snapshot")
-	cmd.Flags().StringVar(&formatName, "format", "", "csv, pytx-text or pytx-csv (default: told by the content)")
+	cmd.Flags().StringVar(&formatName, "format", "", strings.Join(format.Names(), ", ")+" (default: told by the content)")
+	reading.add(cmd)
+	sealed.add(cmd)
 	cmd.Flags().StringVar(&name, "name", "", "of a csv of several lists, the list to read")
 	cmd.Flags().BoolVar(&skip, "skip-bad-lines", false, "report lines that cannot be read and leave them out")
 	cmd.Flags().BoolVar(&replace, "replace", false, "the files are the whole list: remove entries that they do not have")
-	fixedCompletion(cmd, "format", "csv", "pytx-text", "pytx-csv")
+	cmd.Flags().BoolVar(&noIndex, "no-index", false, "leave the index of a large list out of the snapshot: smaller, and slower to load")
+	fixedCompletion(cmd, "format", format.Names()...)
 	return cmd
 }
 
@@ -124,6 +160,9 @@ func importFile(path string, options format.Options) (*hashlist.List, format.Res
 
 func newListExport() *cobra.Command {
 	var formatName, outputFile string
+	var mapping map[string]string
+	var identities identityFlags
+	var overwrite bool
 	cmd := &cobra.Command{
 		Use:   "export [flags] LIST",
 		Short: "Write a list as text",
@@ -131,12 +170,20 @@ func newListExport() *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := format.ParseFormat(formatName)
+			if err == nil {
+				err = format.CheckExport(f, mapping)
+			}
 			if err != nil {
 				return err
 			}
-			list, err := config.ReadList(args[0], "")
+			if outputFile != "" {
+				if err := checkOutput("--output-file", outputFile, overwrite, input{"the list", args[0]}); err != nil {
+					return err
+				}
+			}
+			list, err := identities.read(args[0])
 			if err != nil {
-				return fmt.Errorf("%s: %w", printable(args[0]), err)
+				return err
 			}
 			var w io.Writer = cmd.OutOrStdout()
 			var file *os.File
@@ -146,7 +193,7 @@ func newListExport() *cobra.Command {
 				}
 				w = file
 			}
-			exported, err := format.Export(w, list, f)
+			exported, err := format.ExportMapped(w, list, f, mapping)
 			if file != nil {
 				err = errors.Join(err, file.Sync(), file.Close())
 			}
@@ -160,9 +207,12 @@ func newListExport() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&formatName, "format", "csv", "csv, pytx-text or pytx-csv")
+	identities.add(cmd)
+	cmd.Flags().StringVar(&formatName, "format", "csv", strings.Join(format.Exports(), ", "))
+	cmd.Flags().StringToStringVar(&mapping, "map", nil, "vics: the category of each classification, as in list import: category:1=A1")
 	cmd.Flags().StringVar(&outputFile, "output-file", "", "write to this file, made readable for you only, in place of standard output")
-	fixedCompletion(cmd, "format", "csv", "pytx-text", "pytx-csv")
+	cmd.Flags().BoolVar(&overwrite, "overwrite", false, "with --output-file, replace a file that holds something")
+	fixedCompletion(cmd, "format", format.Exports()...)
 	return cmd
 }
 
@@ -179,6 +229,7 @@ type listInfo struct {
 }
 
 func newListInfo() *cobra.Command {
+	var identities identityFlags
 	var output string
 	cmd := &cobra.Command{
 		Use:   "info LIST",
@@ -188,9 +239,9 @@ func newListInfo() *cobra.Command {
 			if output != "text" && output != "json" {
 				return fmt.Errorf("--output %q: want text or json", output)
 			}
-			list, err := config.ReadList(args[0], "")
+			list, err := identities.read(args[0])
 			if err != nil {
-				return fmt.Errorf("%s: %w", printable(args[0]), err)
+				return err
 			}
 			info := listInfo{File: args[0], Name: list.Info().Name, Source: list.Info().Source, Revision: list.Revision().String(),
 				Entries: list.Len(), Kinds: map[string]int{}, Opaque: list.OpaqueCounts(), Statuses: map[string]int{}}
@@ -209,18 +260,22 @@ func newListInfo() *cobra.Command {
 			return printListInfo(cmd.OutOrStdout(), info)
 		},
 	}
+	identities.add(cmd)
 	cmd.Flags().StringVar(&output, "output", "text", "text or json")
 	fixedCompletion(cmd, "output", "text", "json")
 	return cmd
 }
 
 func printListInfo(w io.Writer, info listInfo) error {
-	synced := "unknown"
+	synced, name := "unknown", "not stated"
+	if info.Name != "" {
+		name = printable(info.Name)
+	}
 	if info.Synced != nil {
 		synced = info.Synced.Format(time.RFC3339)
 	}
 	_, err := fmt.Fprintf(w, "file      %s\nname      %s\nrevision  %s\nentries   %d\nkinds     %s\nopaque    %s\nstatuses  %s\nsynced    %s\n",
-		printable(info.File), printable(info.Name), info.Revision, info.Entries,
+		printable(info.File), name, info.Revision, info.Entries,
 		countsText(info.Kinds), countsText(info.Opaque), countsText(info.Statuses), synced)
 	return err
 }
@@ -249,18 +304,19 @@ func mapKeys[V any](m map[string]V) func(func(string) bool) {
 }
 
 func newListVerify() *cobra.Command {
-	return &cobra.Command{
+	var identities identityFlags
+	cmd := &cobra.Command{
 		Use:   "verify LIST",
 		Short: "Check that a list is whole and that every one of its hashes is found",
 		Long: `Check that a list is whole (checksums and revision of a snapshot, every line of a text) and that the index built from
-it finds every one of its hashes with the entry that has it.`,
+it finds every one of its hashes with the entry that has it; of a snapshot that has its index with it, that index.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			list, err := config.ReadList(args[0], "")
+			list, err := identities.read(args[0])
 			if err != nil {
-				return fmt.Errorf("%s: %w", printable(args[0]), err)
+				return err
 			}
-			served, err := lookup.Serve(cmd.Context(), args[0], list)
+			served, err := serveVerified(cmd.Context(), args[0], list, &identities)
 			if err != nil {
 				return err
 			}
@@ -271,15 +327,53 @@ it finds every one of its hashes with the entry that has it.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: whole, %d entries, revision %s; each of its %d hashes was found\n",
-				printable(args[0]), list.Len(), list.Revision(), n)
+			how := "in the index that it has with it"
+			if reason := served.Built(); reason != "" {
+				how = "in an index that was built: " + reason
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: whole, %d entries, revision %s; each of its %d hashes was found, %s\n",
+				printable(args[0]), list.Len(), list.Revision(), n, how)
 			return err
 		},
 	}
+	identities.add(cmd)
+	return cmd
+}
+
+// serveVerified makes a list that was read in full ready to be searched as a scan would.
+func serveVerified(ctx context.Context, path string, list *hashlist.List, flags *identityFlags) (*lookup.Served, error) {
+	identities, err := seal.ReadIdentities(flags.files...)
+	if err != nil {
+		return nil, err
+	}
+	snapshot, _, err := seal.Open(path, seal.Reading{Identities: identities})
+	if errors.Is(err, hashlist.ErrNotSnapshot) {
+		return lookup.Serve(ctx, path, list)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if snapshot.List().Revision() != list.Revision() {
+		return nil, hashlist.ErrChanged
+	}
+	served, err := lookup.ServeSnapshot(ctx, path, snapshot)
+	if err != nil {
+		return nil, err
+	}
+	if served = served.Refresh(list); served == nil {
+		return nil, hashlist.ErrChanged
+	}
+	return served, nil
 }
 
 // verifyFound searches every signature of a list in the index that was built from it.
 func verifyFound(ctx context.Context, served *lookup.Served) (n int, err error) {
+	defer func() {
+		if served.Err() != nil { // the file was changed meanwhile: a search panics with it
+			_ = recover()
+			err = served.Err()
+		}
+	}()
 	for h, ordinal := range served.List().Signatures() {
 		if n%4096 == 0 && ctx.Err() != nil {
 			return n, ctx.Err()

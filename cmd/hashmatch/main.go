@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -105,12 +106,35 @@ func newRoot() *cobra.Command {
 It says allow, hold or block for each, and never calls a file clean that it could not read.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          commandArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_ = cmd.Help()
 			return exit(exitUsage, nil)
 		},
 	}
-	root.AddCommand(newScan(), newHash(), newMatch(), newList(), newConfig(), newServe(), newToken(), newReview(), newQuarantine(), newAudit(), newBench(), newVersion(), newManual(), newWorker())
+	root.AddCommand(newScan(), newHash(), newMatch(), newList(), newExchange(), newConfig(), newServe(), newToken(), newReview(), newQuarantine(), newAudit(), newBench(), newEval(), newVersion(), newManual(), newWorker())
 	return root
+}
+
+// commandArgs is the Args of a command that has commands: what is left over was meant to be one.
+func commandArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	text := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		text += fmt.Sprintf("; did you mean %s?", strings.Join(near, " or "))
+	}
+	return errors.New(text)
+}
+
+// someArgs is the Args of a command that takes one argument or more; none says what is missing.
+func someArgs(none string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return errors.New(none)
+		}
+		return nil
+	}
 }

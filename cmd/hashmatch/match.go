@@ -12,6 +12,7 @@ import (
 	"example.org/hashmatch/pkg/hashmatch"
 	"example.org/hashmatch/pkg/hashmatch/batch"
 	"example.org/hashmatch/pkg/hashmatch/config"
+	"example.org/hashmatch/pkg/hashmatch/policy"
 )
 
 // defaultThreshold asks for the threshold of each kind that policies have unless they say otherwise.
@@ -29,8 +30,10 @@ func newMatch() *cobra.Command {
 Digests (md5, sha1, sha256) are searched exactly. No policy decides here: every entry within the threshold is printed,
 withdrawn ones excepted.
 
+A hash of a kind that no list holds is wrong usage: there is nothing to search.
+
 Exit codes: 0 no match; 1 a match; 2 wrong usage or list; 5 the output could not be written; 130 interrupted.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: someArgs("match: no hash: name hashes as KIND:HEX"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if output != "text" && output != "json" {
 				return fmt.Errorf("--output %q: want text or json", output)
@@ -47,8 +50,8 @@ Exit codes: 0 no match; 1 a match; 2 wrong usage or list; 5 the output could not
 				if query.Zero() {
 					return fmt.Errorf("%s: an all-zero hash stands for no picture", printable(arg))
 				}
-				if threshold != defaultThreshold && (threshold < 0 || threshold > query.Kind.Bits()) {
-					return fmt.Errorf("--threshold %d: want 0 to %d for %s", threshold, query.Kind.Bits(), query.Kind)
+				if widest := policy.MaxThreshold(query.Kind); threshold != defaultThreshold && (threshold < 0 || threshold > widest) {
+					return fmt.Errorf("--threshold %d: want 0 to %d for %s", threshold, widest, query.Kind)
 				}
 				queries = append(queries, query)
 			}
@@ -76,6 +79,11 @@ Exit codes: 0 no match; 1 a match; 2 wrong usage or list; 5 the output could not
 			surface, err := conf.Surface(conf.Declarations[0].Name)
 			if err != nil {
 				return err
+			}
+			for _, query := range queries {
+				if !engine.Lists().Kinds().Has(query.Kind) {
+					return fmt.Errorf("no list holds %s hashes: nothing was searched", query.Kind)
+				}
 			}
 			matched := false
 			for _, query := range queries {

@@ -35,7 +35,7 @@ HASHMATCH_URL and HASHMATCH_TOKEN_FILE stand in for --url and --token-file.
 Exit codes: 0 done; 1 no such item; 2 wrong usage, or refused; 3 the service or the database cannot be asked now;
 4 decided otherwise already, changed since it was shown, or several surfaces have an item of this ID; 5 the output
 could not be written; 130 interrupted.`,
-		Args: cobra.NoArgs,
+		Args: commandArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_ = cmd.Help()
 			return exit(exitUsage, nil)

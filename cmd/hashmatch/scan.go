@@ -27,13 +27,16 @@ from standard input, one a line.
 A list is a file in one of the formats of "hashmatch list import", or a snapshot that it made.
 
 Exit codes:
-  0    nothing was found
+  0    every file was scanned in full and is allowed
   1    something matched
-  2    wrong usage, configuration or list; nothing was scanned
-  3    something could not be scanned
-  4    something matched, and something could not be scanned
+  2    wrong usage, configuration or list, and nothing was scanned; or the checkpoint holds files that were not named again
+  3    something could not be scanned, or is held or blocked for another reason than a match
+  4    both 1 and 3
   5    results could not be written
   130  interrupted
+
+A file that --output-file names and that holds something is overwritten only with --overwrite, or if it holds the
+results of the scan that the checkpoint continues.
 
 The checkpoint of --checkpoint lets a scan that was stopped or killed go on where it was. It holds paths, sizes,
 modification times and verdicts, is readable for its owner only, and is deleted when the scan is complete. With
@@ -41,6 +44,7 @@ modification times and verdicts, is readable for its owner only, and is deleted 
 
 type scanFlags struct {
 	public, restart, anyway, nul, followLinks, quiet bool
+	overwrite                                        bool
 	configFile, surface, output, outputFile          string
 	nonImages, checkpoint                            string
 	lists                                            []string
@@ -53,13 +57,13 @@ func newScan() *cobra.Command {
 		Use:   "scan {--public | --config FILE} [flags] PATH...",
 		Short: "Scan files and folders against hash lists",
 		Long:  scanHelp,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errors.New("scan: no path: name files or folders, or - to read paths from standard input")
+		Args:  someArgs("scan: no path: name files or folders, or - to read paths from standard input"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(cmd.Flags().Changed("non-images")); err != nil {
+				return err
 			}
-			return nil
+			return scan(cmd, f, args)
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return scan(cmd, f, args) },
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.public, "public", false, "declare that the paths are uploads to one public, unencrypted surface")
@@ -69,6 +73,7 @@ func newScan() *cobra.Command {
 	flags.StringVar(&f.nonImages, "non-images", "hold", "with --public, the answer for what is not an image: allow, hold or block")
 	flags.StringVar(&f.output, "output", "table", "how results are written: table, json (one object a line) or csv")
 	flags.StringVar(&f.outputFile, "output-file", "", "write results to this file in place of standard output")
+	flags.BoolVar(&f.overwrite, "overwrite", false, "with --output-file, replace a file that holds something")
 	flags.StringVar(&f.checkpoint, "checkpoint", "", "file to go on from if the scan is stopped")
 	flags.BoolVar(&f.restart, "restart", false, "forget what the checkpoint holds and begin again")
 	flags.BoolVar(&f.anyway, "resume-anyway", false, "go on from the checkpoint although lists or policy have changed since")
@@ -89,15 +94,16 @@ func scan(cmd *cobra.Command, f scanFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	if f.workers < 0 {
-		return fmt.Errorf("--workers %d: want 1 or more, or 0 for one each core", f.workers)
-	}
 	source, err := f.source(cmd.InOrStdin(), args)
 	if err != nil {
 		return err
 	}
 	writer, err := f.format(cmd.OutOrStdout())
 	if err != nil {
+		return err
+	}
+	begun := f.checkpoint != "" && exists(f.checkpoint)
+	if err := f.checkOutput(conf, begun); err != nil {
 		return err
 	}
 	ctx := cmd.Context()
@@ -122,6 +128,12 @@ func scan(cmd *cobra.Command, f scanFlags, args []string) error {
 		}
 		defer run.Checkpoint.Close()
 		keep = run.Checkpoint.Offset()
+		if keep == 0 && run.Checkpoint.Summary().Files > 0 { // its results went elsewhere
+			begun = false
+		}
+		if err := f.checkOutput(conf, begun); err != nil {
+			return err
+		}
 	}
 	stdout, stopDrawing := cmd.OutOrStdout(), func() {}
 	if !f.quiet {
@@ -145,7 +157,7 @@ func scan(cmd *cobra.Command, f scanFlags, args []string) error {
 		err = &batch.WriteError{What: "results", Err: closeErr}
 	}
 	stopDrawing()
-	return f.conclude(cmd.ErrOrStderr(), summary, err)
+	return f.conclude(cmd.ErrOrStderr(), args, summary, err)
 }
 
 // configuration returns what --public or --config states, with the lists of --list added.
@@ -242,53 +254,23 @@ func (f scanFlags) format(stdout io.Writer) (func(*batch.Output) batch.Results, 
 	return nil, fmt.Errorf("--output %q: want table, json or csv", f.output)
 }
 
-func (f scanFlags) openCheckpoint(args []string, surface hashmatch.Surface, engine *config.Engine) (*batch.Checkpoint, error) {
-	terms := batch.Terms{
-		Surface: surface.Name(), Policy: engine.Policy().Revision(), Revisions: engine.Lists().Revisions(), Results: f.output,
-	}
-	for _, arg := range args {
-		path := arg
-		if arg != "-" {
-			absolute, err := filepath.Abs(arg)
-			if err != nil {
-				return nil, err
-			}
-			path = absolute
-		}
-		terms.Inputs = append(terms.Inputs, path)
-	}
-	if f.outputFile != "" {
-		path, err := filepath.Abs(f.outputFile)
-		if err != nil {
-			return nil, err
-		}
-		terms.Results += " " + path
-	}
-	resume := batch.Same
-	switch {
-	case f.restart:
-		resume = batch.Restart
-	case f.anyway:
-		resume = batch.Anyway
-	}
-	checkpoint, err := batch.OpenCheckpoint(f.checkpoint, terms, resume)
-	var changed *batch.CheckpointChangedError
-	if errors.As(err, &changed) {
-		return nil, fmt.Errorf("--checkpoint %s: %w; --resume-anyway keeps the verdicts reached before, --restart begins again", f.checkpoint, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("--checkpoint %s: %w", f.checkpoint, err)
-	}
-	return checkpoint, nil
-}
-
 // conclude prints the summary and returns the exit code.
-func (f scanFlags) conclude(stderr io.Writer, s batch.Summary, err error) error {
+func (f scanFlags) conclude(stderr io.Writer, args []string, s batch.Summary, err error) error {
 	if !f.quiet {
 		printSummary(stderr, s)
 	}
+	if s.Files == 0 && err == nil {
+		where := "standard input"
+		if args[0] != "-" {
+			where = printable(strings.Join(args, " "))
+		}
+		fmt.Fprintf(stderr, "hashmatch: nothing was scanned: no file in %s\n", where)
+	}
 	var unwritten *batch.WriteError
+	var unnamed *batch.UnnamedError
 	switch {
+	case errors.As(err, &unnamed):
+		return exit(exitUsage, fmt.Errorf("checkpoint %q: %w; name them too, or begin again with --restart", f.checkpoint, err))
 	case errors.As(err, &unwritten):
 		return exit(exitUnwritten, err)
 	case s.Interrupted || errors.Is(err, context.Canceled):
@@ -298,11 +280,11 @@ func (f scanFlags) conclude(stderr io.Writer, s batch.Summary, err error) error 
 		return exit(exitInterrupted, nil)
 	case err != nil:
 		return err
-	case s.AnyMatched() && s.AnyNotScanned():
+	case s.AnyMatched() && s.AnyNotCleared():
 		return exit(exitBoth, nil)
 	case s.AnyMatched():
 		return exit(exitMatched, nil)
-	case s.AnyNotScanned():
+	case s.AnyNotCleared():
 		return exit(exitUnscanned, nil)
 	}
 	return nil
@@ -315,6 +297,9 @@ func printSummary(w io.Writer, s batch.Summary) {
 		if n := s.Failures[code]; n > 0 {
 			fmt.Fprintf(w, "  %s: %d\n", code, n)
 		}
+	}
+	if s.HeldOtherwise > 0 {
+		fmt.Fprintf(w, "  held or blocked for another reason: %d\n", s.HeldOtherwise)
 	}
 	if s.Resumed > 0 {
 		fmt.Fprintf(w, "  taken over from the checkpoint: %d\n", s.Resumed)

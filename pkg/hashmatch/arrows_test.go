@@ -48,9 +48,11 @@ var arrows = map[string]row{
 	// Lists.
 	"hashlist":        {modules: []string{"golang.org/x/sync", "golang.org/x/sys"}},
 	"hashlist/format": {ours: []string{"hashlist"}},
+	"hashlist/seal":   {ours: []string{"hashlist"}, modules: []string{"filippo.io/age"}},
 	"exchange":        {ours: []string{"hashlist", "hashlist/format"}},
 	"exchange/fake":   {ours: []string{"hashlist"}},
 	"lookup":          {ours: []string{"hashlist", "index"}},
+	"promotion":       {ours: []string{"hashlist", "lookup", "index"}},
 
 	// One upload from arrival to answer, and what follows from it.
 	"gate":       {modules: []string{"golang.org/x/sync"}},
@@ -72,14 +74,16 @@ var arrows = map[string]row{
 	// What puts it to use.
 	"metrics": {ours: []string{"gate", "hook", "lookup", "hashlist", "policy", "readiness", "worker"}, modules: []string{"github.com/prometheus"}},
 	"service": {
-		ours: []string{"config", "gate", "audit", "quarantine", "review", "readiness", "policy", "lookup", "hashlist", "worker", "metrics",
+		ours: []string{"config", "gate", "audit", "quarantine", "review", "readiness", "policy", "lookup", "exchange", "hashlist", "worker", "metrics",
 			"hook", "hook/clamd", "hook/clamavrest", "hook/icap", "hook/pictrs", "hook/tusd", "hook/hma"},
 		modules: []string{"go.opentelemetry.io/otel", "golang.org/x/sync"},
 	},
+	"edit":  {modules: []string{"golang.org/x/image"}},
+	"eval":  {ours: []string{"edit", "pdq", "imagehash", "index", "hashlist", "lookup", "media"}},
 	"batch": {modules: []string{"golang.org/x/sync", "golang.org/x/sys", "golang.org/x/term"}},
 	"config": {
 		ours: []string{"digest", "media", "media/isolated", "pdq", "imagehash", "view", "index", "policy", "worker",
-			"exchange", "hashlist", "hashlist/format", "lookup"},
+			"exchange", "hashlist", "hashlist/format", "hashlist/seal", "lookup", "promotion"},
 		modules: []string{"github.com/goccy/go-yaml"},
 	},
 }

@@ -59,11 +59,15 @@ func TestScreen(t *testing.T) {
 		{name: "nothing near", screened: true, action: Allow},
 		{name: "within the margin", change: func(h *fakeScreener, _ *fakeReducer, c *Config) {
 			h.margin = 40
-			c.setLists(func() Lists { return fakeLists{kinds: SetOf(PDQ), entries: map[Hash]string{listed: "e1"}, nearFrom: 31 + 40} })
+			c.setLists(func() Lists {
+				return fakeLists{kinds: SetOf(PDQ), entries: map[Hash]string{listed: "e1"}, nearFrom: 31 + 40}
+			})
 		}, action: Allow},
 		{name: "beyond the margin", change: func(h *fakeScreener, _ *fakeReducer, c *Config) {
 			h.margin = 40
-			c.setLists(func() Lists { return fakeLists{kinds: SetOf(PDQ), entries: map[Hash]string{listed: "e1"}, nearFrom: 31 + 41} })
+			c.setLists(func() Lists {
+				return fakeLists{kinds: SetOf(PDQ), entries: map[Hash]string{listed: "e1"}, nearFrom: 31 + 41}
+			})
 		}, screened: true, action: Allow},
 		{name: "near", change: func(h *fakeScreener, _ *fakeReducer, _ *Config) { h.reduced = listed }, action: Allow},
 		{name: "near, and listed in full", change: func(h *fakeScreener, _ *fakeReducer, _ *Config) {

@@ -80,8 +80,12 @@ func (l *Log) commit() {
 		l.mu.Unlock()
 
 		var written []*request
+		gone := l.present()
 		for _, r := range batch {
-			seq, err := l.record(r)
+			seq, err := uint64(0), gone
+			if gone == nil {
+				seq, err = l.record(r)
+			}
 			if err != nil || !r.sync || l.isSynced(seq) {
 				r.done <- err
 				continue
@@ -205,11 +209,9 @@ func (l *Log) forceHeld() error {
 	if lost != nil {
 		return lost
 	}
-	if err := s.check(at.size); err != nil {
+	if err := s.check(at.size, false); err != nil {
 		if errors.Is(err, ErrLost) {
-			l.mu.Lock()
-			l.lost = err
-			l.mu.Unlock()
+			l.lose(err)
 		}
 		return err
 	}
@@ -232,14 +234,44 @@ func (l *Log) forceHeld() error {
 	return nil
 }
 
-// check returns an error that is ErrLost if what has the name of the segment is not the file that is written to.
-func (s segment) check(size int64) error {
+// present returns an error that is ErrLost, from then on for every record, if what would be written now would be written
+// into a file that is not the one at the segment's path, or not as long as it was left: that was removed, replaced, cut
+// off or written to by someone else. A record in it would be found by nobody. It costs two looks at the file system for
+// all records that are written together; commit calls it, which is the only one that writes.
+func (l *Log) present() error {
+	l.mu.Lock()
+	at, torn, s, lost := l.written, l.torn, l.segment, l.lost
+	l.mu.Unlock()
+	if lost != nil {
+		return lost
+	}
+	err := s.check(at.size, !torn)
+	if errors.Is(err, ErrLost) {
+		l.lose(err)
+	}
+	return err
+}
+
+// lose makes err the answer to every record from now on.
+func (l *Log) lose(err error) {
+	l.mu.Lock()
+	first := l.lost == nil
+	l.lost = err
+	l.mu.Unlock()
+	if first {
+		l.config.Logger.Error("audit: nothing can be recorded any more: verify the log, and start again", "error", err)
+	}
+}
+
+// check returns an error that is ErrLost if what has the name of the segment is not the file that is written to, or has not
+// the size, or less than it where that need not be exact.
+func (s segment) check(size int64, exact bool) error {
 	open, err := s.file.Stat()
 	if err != nil {
 		return bare(err)
 	}
 	named, err := os.Lstat(s.path)
-	if errors.Is(err, os.ErrNotExist) || err == nil && (!os.SameFile(open, named) || named.Size() < size) {
+	if errors.Is(err, os.ErrNotExist) || err == nil && (!os.SameFile(open, named) || named.Size() < size || exact && named.Size() > size) {
 		return ErrLost
 	}
 	return bare(err)

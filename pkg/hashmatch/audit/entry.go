@@ -106,7 +106,7 @@ var (
 	ErrTooLong = fmt.Errorf("the record is longer than %d bytes", maxLine)
 	ErrNoItem  = errors.New("the record has no item ID")
 	ErrType    = errors.New("type of event refused")
-	ErrLost    = errors.New("the segment file was removed, replaced or cut off by someone else")
+	ErrLost    = errors.New("the segment file was removed, replaced, cut off or written to by someone else")
 )
 
 // newUpload returns what is recorded of an answer.

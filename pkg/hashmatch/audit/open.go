@@ -100,6 +100,7 @@ func complete(c *Config) (err error) {
 
 // create begins a new log.
 func (l *Log) create() error {
+	l.config.Logger.Warn("audit: there is no log in the folder: a new one is begun, which is as it should be the first time only", "directory", l.config.Directory)
 	l.id = rand.Text()
 	s, first, err := l.begin(position{})
 	if err != nil {

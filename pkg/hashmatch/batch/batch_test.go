@@ -144,7 +144,7 @@ func TestRunCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Summary{Files: 5, Bytes: 7 + 9 + 9 + 4, Allowed: 1, Held: 2, Blocked: 2, Matched: 2, NotScanned: 1}
+	want := Summary{Files: 5, Bytes: 7 + 9 + 9 + 4, Allowed: 1, Held: 2, Blocked: 2, Matched: 2, NotScanned: 1, HeldOtherwise: 1}
 	got := s
 	got.Failures, got.Started, got.Ended = nil, time.Time{}, time.Time{}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
@@ -153,7 +153,7 @@ func TestRunCounts(t *testing.T) {
 	if s.Failures[hashmatch.NotImage] != 1 || s.Failures[hashmatch.Unreadable] != 1 || len(s.Failures) != 2 {
 		t.Errorf("failures %v", s.Failures)
 	}
-	if !s.AnyMatched() || !s.AnyNotScanned() || s.Started.IsZero() || s.Ended.Before(s.Started) {
+	if !s.AnyMatched() || !s.AnyNotCleared() || s.Started.IsZero() || s.Ended.Before(s.Started) {
 		t.Errorf("summary %+v", s)
 	}
 	if len(c.results) != 5 {

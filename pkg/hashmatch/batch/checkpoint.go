@@ -97,8 +97,9 @@ type Checkpoint struct {
 	offset  int64  // bytes of output up to the last record
 	summary Summary
 
-	seed maphash.Seed
-	done []doneFile // sorted by hash, then by position
+	seed  maphash.Seed
+	done  []doneFile // sorted by hash, then by position
+	named []uint64   // a bit for each of done: the source gave that file again
 }
 
 // doneFile is a file that an earlier run did: 16 bytes. The record itself is read again when it is looked up, so that
@@ -212,6 +213,7 @@ func (c *Checkpoint) load() (*Terms, error) {
 	slices.SortFunc(c.done, func(a, b doneFile) int {
 		return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.position, b.position))
 	})
+	c.named = make([]uint64, (len(c.done)+63)/64)
 	c.summary.Resumed = c.summary.Files
 	return terms, nil
 }
@@ -284,7 +286,8 @@ func (c *Checkpoint) at(position int64) (fileRecord, error) {
 	return parseFile(payload[1:])
 }
 
-// lookup returns the newest record of a key from before this run, and where it stands; position 0 if there is none.
+// lookup returns the newest record of a key from before this run, and where it stands; position 0 if there is none. It
+// remembers that the source gave the file.
 func (c *Checkpoint) lookup(key string) (record fileRecord, position int64, err error) {
 	hash := maphash.String(c.seed, key)
 	end := sort.Search(len(c.done), func(i int) bool { return c.done[i].hash > hash })
@@ -294,10 +297,42 @@ func (c *Checkpoint) lookup(key string) (record fileRecord, position int64, err 
 			return fileRecord{}, 0, err
 		}
 		if string(record.key) == key {
+			c.named[i/64] |= 1 << (i % 64)
 			return record, c.done[i].position, nil
 		}
 	}
 	return fileRecord{}, 0, nil
+}
+
+// unnamed counts the files from before this run that lookup was not asked for, those excepted of which gone says that
+// there is nothing left to scan. It reads each of their records.
+func (c *Checkpoint) unnamed(gone func(key string) bool) (int64, error) {
+	var count int64
+	for end := len(c.done); end > 0; {
+		begin := end - 1 // of the files with one hash: nearly always one
+		for begin > 0 && c.done[begin-1].hash == c.done[end-1].hash {
+			begin--
+		}
+		newest := map[string]bool{}
+		for i := end - 1; i >= begin; i-- {
+			named := c.named[i/64]&(1<<(i%64)) != 0
+			if named && end-begin == 1 {
+				continue
+			}
+			record, err := c.at(c.done[i].position)
+			if err != nil {
+				return 0, err
+			}
+			if key := string(record.key); !newest[key] {
+				newest[key] = true
+				if !named && !gone(key) {
+					count++
+				}
+			}
+		}
+		end = begin
+	}
+	return count, nil
 }
 
 // add records a result, to be written by the next commit.

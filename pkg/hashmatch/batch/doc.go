@@ -14,6 +14,8 @@
 //     least once: what was written in the last second before the death may come again.
 //   - a list or the policy changed since: OpenCheckpoint refuses with a CheckpointChangedError that says what; Anyway
 //     keeps the verdicts that were reached, Restart forgets them.
+//   - the source of a run that goes on gives other files than before: everything it gives is scanned, the checkpoint
+//     stays, and Run returns an UnnamedError. Files that were removed meanwhile are no such case.
 //   - a file changed since its verdict (by size or modification time): it is scanned again, has a second result, and
 //     only that one is counted.
 //   - the run is to end early: cancel the context. No new file is begun; those in flight have Config.Grace to end,

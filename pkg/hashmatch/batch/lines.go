@@ -66,4 +66,10 @@ func (s *LineSource) Files(ctx context.Context, yield func(File) error) error {
 	}
 }
 
-var _ Source = (*LineSource)(nil)
+// Gone reports whether no file has that path any more.
+func (s *LineSource) Gone(key string) bool { return gone(key) }
+
+var _ interface {
+	Source
+	Goner
+} = (*LineSource)(nil)

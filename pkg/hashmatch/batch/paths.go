@@ -214,9 +214,13 @@ func (w *walker) entry(name string, entry fs.DirEntry) error {
 	return w.give(w.below(name, failed{*failure, stamp}))
 }
 
+// Gone reports whether no file has that path any more.
+func (s *PathSource) Gone(key string) bool { return gone(key) }
+
 var _ interface {
 	Source
 	Counter
+	Goner
 } = (*PathSource)(nil)
 
 // tooLong is the failure of a path that no system opens.

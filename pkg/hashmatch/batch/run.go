@@ -76,11 +76,21 @@ func (e *WriteError) Error() string { return e.What + " could not be written: " 
 // Unwrap returns the reason.
 func (e *WriteError) Unwrap() error { return e.Err }
 
+// UnnamedError says that the Source did not give again what the checkpoint holds: the run was one of other files.
+type UnnamedError struct{ Files int64 }
+
+// Error tells how many files it is about.
+func (e *UnnamedError) Error() string {
+	return fmt.Sprintf("%d files of the checkpoint were not named again: it is kept, and its verdicts on them are counted", e.Files)
+}
+
 // Run scans every file that the source gives and returns when the last result is written, or with an error:
 //
 //   - that of the context, if it was cancelled before the end (Summary.Interrupted is set);
 //   - a *WriteError;
-//   - that of the Scanner (a surface that is refused) or of the Source.
+//   - that of the Scanner (a surface that is refused) or of the Source;
+//   - a *UnnamedError, when everything that the Source gave was scanned, but the checkpoint holds other files too. Those
+//     of which a Goner says that they are gone are none of them.
 //
 // The summary counts what was handed to Results, also with an error; after a WriteError some of it was lost. The
 // checkpoint is removed if there is no error, and is good to go on from if there is one.
@@ -407,10 +417,27 @@ func (r *run) finish(ctx context.Context) {
 		r.summary.Interrupted = true
 	}
 	if complete && r.Checkpoint != nil {
-		if err := r.Checkpoint.finish(); err != nil {
-			r.err = &WriteError{"checkpoint", err}
-		}
+		r.err = r.finishCheckpoint()
 	}
 	r.summary.Ended = time.Now()
 	r.Progress.set(r.summary)
+}
+
+// finishCheckpoint removes the checkpoint, unless it holds files that this run knows nothing of.
+func (r *run) finishCheckpoint() error {
+	gone := func(string) bool { return false }
+	if source, ok := r.Source.(Goner); ok {
+		gone = source.Gone
+	}
+	unnamed, err := r.Checkpoint.unnamed(gone)
+	switch {
+	case err != nil:
+		return fmt.Errorf("checkpoint: %w", err)
+	case unnamed > 0:
+		return &UnnamedError{unnamed}
+	}
+	if err := r.Checkpoint.finish(); err != nil {
+		return &WriteError{"checkpoint", err}
+	}
+	return nil
 }

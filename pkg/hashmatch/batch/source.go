@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 
 	"example.org/hashmatch/pkg/hashmatch"
 )
@@ -21,6 +22,19 @@ type Source interface {
 type Counter interface {
 	// Count calls add with the number of further files and their bytes, as often as it likes.
 	Count(ctx context.Context, add func(files, bytes int64)) error
+}
+
+// Goner is a Source that can say of a file which an earlier run did, and which it does not give any more, that there is
+// nothing left to scan.
+type Goner interface {
+	// Gone reports whether the file of that key was removed. It is called after Files has returned.
+	Gone(key string) bool
+}
+
+// gone reports whether no file has that name any more. A folder that cannot be looked into may still hold it.
+func gone(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // File is one item of a Source.

@@ -27,19 +27,23 @@ type Summary struct {
 	Matched int64
 	// NotScanned counts the files that could not be scanned in full: those with a failure other than NotImage, which
 	// is an answer, and those that no list was in force for (NotReady).
-	NotScanned  int64
-	Failures    map[hashmatch.FailureCode]int64 // files by failure; a file with two kinds counts for each
-	Resumed     int64                           // of Files: taken over from the checkpoint
-	Interrupted bool                            // ended before the Source did, because the context was done
-	Started     time.Time                       // of this run
-	Ended       time.Time
+	NotScanned int64
+	// HeldOtherwise counts the files that were held or blocked although nothing matched and they were scanned in full:
+	// what is not an image, a remark that the policy holds.
+	HeldOtherwise int64
+	Failures      map[hashmatch.FailureCode]int64 // files by failure; a file with two kinds counts for each
+	Resumed       int64                           // of Files: taken over from the checkpoint
+	Interrupted   bool                            // ended before the Source did, because the context was done
+	Started       time.Time                       // of this run
+	Ended         time.Time
 }
 
 // AnyMatched reports whether something matched: bit 0 of scan's exit code.
 func (s Summary) AnyMatched() bool { return s.Matched > 0 }
 
-// AnyNotScanned reports whether something could not be scanned: exit code 3, or 4 if something matched too.
-func (s Summary) AnyNotScanned() bool { return s.NotScanned > 0 }
+// AnyNotCleared reports whether something could not be scanned, or is not allowed although nothing matched: exit code
+// 3, or 4 if something matched too. If neither this nor AnyMatched is so, every file was scanned in full and allowed.
+func (s Summary) AnyNotCleared() bool { return s.NotScanned > 0 || s.HeldOtherwise > 0 }
 
 // tally is what one result adds to a Summary, and what a checkpoint keeps of it.
 type tally struct {
@@ -92,6 +96,9 @@ func (s *Summary) add(t tally, times int64) {
 	}
 	if t.notScanned {
 		s.NotScanned += times
+	}
+	if t.action != hashmatch.Allow && !t.matched && !t.notScanned {
+		s.HeldOtherwise += times
 	}
 	if s.Failures == nil {
 		s.Failures = map[hashmatch.FailureCode]int64{}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -32,6 +33,9 @@ func (c *Config) Check() []Warning {
 	}
 	for i, d := range c.Declarations {
 		path := fmt.Sprintf("surfaces[%d]", i)
+		if *d.NotImage == hashmatch.Allow {
+			k.warn(path+".not_image", d.Name, "allow: videos, PDFs, archives and documents are published without a look at the pictures in them")
+		}
 		if d.Shadow {
 			k.warn(path+".shadow", d.Name, "true: everything is published there, whatever the verdict")
 		}
@@ -47,7 +51,13 @@ func (c *Config) Check() []Warning {
 	blocks, trials := 0, 0
 	for i, l := range c.Lists {
 		path := fmt.Sprintf("lists[%d]", i)
-		k.file(path+".file", l.Name, l.File)
+		_, err := os.Stat(l.File)
+		fetched := slices.ContainsFunc(c.Exchanges, func(e Exchange) bool { return e.List == l.Name })
+		if fetched && errors.Is(err, os.ErrNotExist) {
+			k.warn(path+".file", l.Name, "it has not been fetched yet: until then every upload is held")
+		} else {
+			k.file(path+".file", l.Name, l.File)
+		}
 		if l.Role == policy.AllowList {
 			k.allowList(path, l)
 			continue
@@ -203,6 +213,7 @@ func (k *checker) actions(path, name string, a Actions) {
 
 // checkServing warns of what a service may do, but should not.
 func (c *Config) checkServing(k *checker) {
+	c.checkSealing(k)
 	for i, l := range c.Listeners {
 		path := fmt.Sprintf("listeners[%d]", i)
 		if l.Insecure && !l.Loopback() {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 
 	"example.org/hashmatch/pkg/hashmatch"
@@ -68,6 +69,7 @@ func (c *Config) surface(i int) (hashmatch.Surface, *Error) {
 // complete checks everything and fills in what is left out.
 func (c *Config) complete() *Error {
 	c.Limits, c.Workers, c.Serve = c.Limits.withDefaults(), c.Workers.withDefaults(), c.Serve.withDefaults()
+	c.Guards = c.Guards.withDefaults()
 	if failure := c.checkRanges(); failure != nil {
 		return failure
 	}
@@ -92,6 +94,12 @@ func (c *Config) complete() *Error {
 		return c.failAt("limits.max_digest_bytes", "", "%s: want at least max_bytes, %s", c.Limits.MaxDigestBytes, c.Limits.MaxBytes)
 	case c.Limits.MaxTotalPixels < c.Limits.MaxPixels:
 		return c.failAt("limits.max_total_pixels", "", "%d: want at least max_pixels, %d", c.Limits.MaxTotalPixels, c.Limits.MaxPixels)
+	}
+	if failure := c.checkExchanges(); failure != nil {
+		return failure
+	}
+	if failure := c.checkKeys(); failure != nil {
+		return failure
 	}
 	return c.checkService()
 }
@@ -204,6 +212,10 @@ func (c *Config) checkRanges() (failure *Error) {
 	check("limits", reflect.ValueOf(c.Limits))
 	check("workers", reflect.ValueOf(c.Workers))
 	check("serve", reflect.ValueOf(c.Serve))
+	check("guards", reflect.ValueOf(c.Guards))
+	for i, e := range c.Exchanges {
+		check(fmt.Sprintf("exchanges[%d]", i), reflect.ValueOf(e))
+	}
 	for section, stated := range map[string]any{
 		"quarantine": c.Quarantine, "review": c.Review, "audit": c.Audit, "breaker": c.Breaker, "traces": c.Traces,
 	} {
@@ -318,7 +330,8 @@ func (c *Config) fill(full policy.Config) {
 	for _, l := range lists {
 		rules := full.Lists[l.Name]
 		c.Lists = append(c.Lists, List{
-			Name: l.Name, File: l.File, Role: rules.Role, Shadow: rules.Shadow, MaxAge: l.MaxAge, Rules: rulesOf(rules),
+			Name: l.Name, File: l.File, Role: rules.Role, Shadow: rules.Shadow, MaxAge: l.MaxAge,
+			Verify: slices.Clone(l.Verify), Rules: rulesOf(rules),
 		})
 	}
 	for _, d := range declarations {

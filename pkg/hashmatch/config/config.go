@@ -3,7 +3,7 @@
 //
 // Load reads a file, Parse its text; Doc is the documentation, a file with every key, its default and its meaning.
 // What is not understood is refused: an unknown or double key, a value of the wrong type or out of range, a second
-// document, an anchor, alias or tag. There is no key for a decryption key, and there will be none.
+// document, an anchor, alias or tag. There is no key for a decryption key of uploads, and there will be none.
 //
 //	Load -> Config -> Policy    what a Scanner decides by
 //	               -> Surface   what an Item is scanned on
@@ -32,6 +32,10 @@ type Config struct {
 	Exact        *bool                                      `yaml:"exact"`
 	Limits       Limits                                     `yaml:"limits"`
 	Workers      Workers                                    `yaml:"workers"`
+	Guards       Guards                                     `yaml:"guards"`
+
+	Keys      *Keys      `yaml:"keys"`      // nil: snapshots are neither signed nor encrypted
+	Exchanges []Exchange `yaml:"exchanges"` // where lists come from; nil: they are files that somebody else writes
 
 	// What hashmatch serve needs; hashmatch scan looks at none of it.
 	Listeners  []Listener  `yaml:"listeners"`
@@ -69,6 +73,9 @@ type List struct {
 	Shadow bool `yaml:"shadow"`
 	// MaxAge is the age beyond which a service with the list is not ready; 0 means that no age is too old.
 	MaxAge Duration `yaml:"max_age"`
+	// Verify names files of public keys (seal.Trust). If there are any, File must be a snapshot that is signed with one
+	// of the keys, for this list, and not older than one that was in force.
+	Verify []string `yaml:"verify"`
 	Rules  `yaml:",inline"`
 }
 

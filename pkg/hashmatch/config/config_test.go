@@ -201,9 +201,9 @@ func TestErrors(t *testing.T) {
 		{"# nothing\n", "nothing is stated"},
 		{"- a\n", "1:1: want keys and values, not a list"},
 		{"a\n", `1:1: want keys and values, not the text "a"`},
-		{"decryption_key: x\n", `1:1: unknown key "decryption_key": want one of surfaces, lists, defaults, failures, notes, dihedral, exact, limits, workers, listeners, serve, quarantine, review, audit, breaker, traces`},
+		{"decryption_key: x\n", `1:1: unknown key "decryption_key": want one of surfaces, lists, defaults, failures, notes, dihedral, exact, limits, workers, guards, keys, exchanges, listeners, serve, quarantine, review, audit, breaker, traces`},
 		{"limits:\n  max_byte: 1\n", `2:3: limits: unknown key "max_byte": want one of max_bytes, max_digest_bytes, max_pixels, max_side, max_frames, max_total_pixels, max_scans, timeout, memory`},
-		{list("treshold: 1"), `6:5: lists[0] "iwf": unknown key "treshold": want one of name, file, role, shadow, max_age, kinds, thresholds, quality_floor, actions, labels`},
+		{list("treshold: 1"), `6:5: lists[0] "iwf": unknown key "treshold": want one of name, file, role, shadow, max_age, verify, kinds, thresholds, quality_floor, actions, labels`},
 		{list("thresholds: {pdq: 300}"), `6:23: lists[0] "iwf": thresholds.pdq: 300: want 0 to 64`},
 		{list("thresholds: {pdq: 0x10}"), `6:23: lists[0] "iwf": thresholds.pdq: 0x10: want a whole number in decimal digits`},
 		{list("thresholds: {pdq: 010}"), `6:23: lists[0] "iwf": thresholds.pdq: 010: want a whole number in decimal digits`},
@@ -219,7 +219,7 @@ func TestErrors(t *testing.T) {
 		{list("kinds: [pdq, photodna]"), `6:18: lists[0] "iwf": kinds[1]: "photodna": unknown kind of hash "photodna"`},
 		{list("kinds: [[pdq]]"), `6:13: lists[0] "iwf": kinds[0]: want one word, not a list`},
 		{list("role: deny"), `6:11: lists[0] "iwf": role: "deny": want block or allow`},
-		{list("role: 1"), `6:11: lists[0] "iwf": role: want text, not 1`},
+		{list("role: 1"), `6:11: lists[0] "iwf": role: want text, not 1: put it in quotes: "1"`},
 		{list("role: {allow: yes}"), `6:12: lists[0] "iwf": role: want text, not keys and values`},
 		{list("quality_floor: 101"), `6:20: lists[0] "iwf": quality_floor: 101: want 0 to 100`},
 		{list("actions: {near: maybe}"), `6:21: lists[0] "iwf": actions.near: "maybe": unknown action "maybe": want allow, hold or block`},
@@ -240,7 +240,7 @@ func TestErrors(t *testing.T) {
 		{"surfaces:\n  - name: s\n    visibility: public\n    encrypted: false\n", `2:5: surfaces[0] "s": not_image: must be stated: allow, hold or block`},
 		{"surfaces:\n  - name: s\n    encrypted: no\n", `3:16: surfaces[0] "s": encrypted: want true or false, not the text "no"`},
 		{"surfaces:\n  - name: s\n    encrypted: \"false\"\n", `3:16: surfaces[0] "s": encrypted: want true or false, not the text "false"`},
-		{"surfaces:\n  - name: 1\n", `2:11: surfaces[0]: name: want text, not 1`},
+		{"surfaces:\n  - name: 1\n", `2:11: surfaces[0]: name: want text, not 1: put it in quotes: "1"`},
 		{"surfaces:\n  - name: s\n    decryption_key: k\n", `3:5: surfaces[0] "s": unknown key "decryption_key": want one of name, tenant, region, visibility, encrypted, not_image, shadow, failures, notes, dihedral, exact`},
 		{"surfaces: [{name: s, visibility: public, encrypted: false, not_image: hold, failures: {not_image: allow}}]\n", `1:99: surfaces[0] "s": failures.not_image: each surface states its own answer, as not_image`},
 		{"surfaces: [{name: s, visibility: public, encrypted: false, not_image: hold, dihedral: [md5]}]\n", `1:87: surfaces[0] "s": dihedral: only perceptual kinds are taken of turned pictures`},
@@ -487,6 +487,7 @@ dihedral: [phash]
 		got = append(got, line)
 	}
 	want := []string{
+		`surfaces[0] "s": not_image: allow: videos, PDFs, archives and documents are published without a look at the pictures in them`,
 		`surfaces[0] "s": failures.corrupt: allow: uploads that could not be scanned in full are published`,
 		`surfaces[0] "s": dihedral: without pdq, turned and mirrored copies are not found by it`,
 		`fatal: lists[1] "b": file: stat DIR/missing.csv: no such file or directory`,

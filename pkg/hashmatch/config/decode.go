@@ -170,6 +170,10 @@ func (d *decoder) value(path string, n ast.Node, v reflect.Value) *Error {
 	case reflect.String:
 		written, ok := n.(*ast.StringNode)
 		if !ok {
+			switch n.(type) {
+			case *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode:
+				return d.fail(path, n, "want text, not %s: put it in quotes: \"%[1]s\"", describe(n))
+			}
 			return d.fail(path, n, "want text, not %s", describe(n))
 		}
 		v.SetString(written.Value)

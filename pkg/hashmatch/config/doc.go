@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"example.org/hashmatch/pkg/hashmatch"
+	"example.org/hashmatch/pkg/hashmatch/exchange"
 	"example.org/hashmatch/pkg/hashmatch/policy"
 )
 
 // Doc returns the documentation of the configuration: a file that Parse reads to Default, in which every key stands
-// with its default and its meaning. What there is none of by default (surfaces, lists, listeners, quarantine, review,
-// audit, breaker, traces) stands in it as an example behind "#": without that sign in front of each of its lines the
+// with its default and its meaning. What there is none of by default (surfaces, lists, keys, exchanges, listeners, quarantine,
+// review, audit, breaker, traces) stands in it as an example behind "#": without that sign in front of each of its lines the
 // file states it.
 func Doc() string {
 	documented := func(c *Config) string {
@@ -52,6 +53,7 @@ func Example() *Config {
 		}},
 		Lists: []List{{
 			Name: "industry", File: "lists/industry.hml", Role: policy.BlockList, MaxAge: Duration(72 * time.Hour),
+			Verify: []string{"keys/lists.pub"},
 			Rules: Rules{
 				Kinds:        []hashmatch.Kind{hashmatch.PDQ, hashmatch.PHash, hashmatch.MD5, hashmatch.SHA1, hashmatch.SHA256},
 				Thresholds:   map[hashmatch.Kind]int{hashmatch.PDQ: 31},
@@ -64,6 +66,17 @@ func Example() *Config {
 			},
 		}, {
 			Name: "harmless", File: "lists/harmless.csv", Role: policy.AllowList,
+		}},
+		Keys: &Keys{
+			Sign: "keys/lists.key", Identities: []string{"keys/identity.txt"}, Seen: "seen",
+			Recipients: []string{"age1pqtfccnd2j6uu8c7eajx24rk7hczrv2u4lnaj3r3vvccfqylsvtq4cn92u"},
+		},
+		Exchanges: []Exchange{{
+			List: "industry", Dialect: exchange.NCMEC, Address: "https://exchange.example/hashsharing", Credentials: "industry.credentials",
+			Interval: Duration(time.Hour), Timeout: Duration(5 * time.Minute), Attempts: 5, PageSize: 1000, MaxBytes: 64 << 20,
+		}, {
+			List: "harmless", Dialect: exchange.File, Address: "https://lists.example/harmless.csv", CredentialsEnvironment: "HARMLESS",
+			Format: "csv",
 		}},
 		Listeners: []Listener{{
 			Name: "api", Dialect: DialectHTTP, Address: "127.0.0.1:8480", Surface: "avatars",
@@ -186,11 +199,63 @@ var about = map[string]string{
 	"workers.memory": "The memory of each. A decoder of AVIF or HEIC takes about 64 bytes a pixel: 1GiB is enough for " +
 		"16 megapixels.",
 
+	"guards": "How far a revision of a list may be from the one that hashmatch serve has in force. One that is farther is set aside, and " +
+		"the one in force goes on serving, until a person accepts it (hashmatch list pending, list promote, list refuse; docs/lists.md). " +
+		"What it withdraws is withdrawn at once. Of the two bounds of a pair both must be exceeded.",
+	"guards.shrink_percent":        "How many of a hundred entries in force may be so no longer. 100: all of them.",
+	"guards.shrink_entries":        "As many may always go.",
+	"guards.growth_percent":        "How many entries may come for each hundred in force.",
+	"guards.growth_entries":        "As many may always come.",
+	"guards.source_growth_percent": "The same for the entries of one source and member.",
+	"guards.source_growth_entries": "As many of one source and member may always come.",
+	"guards.clean": "Harmless pictures of yours: a folder of up to 2,000, or a list file of their hashes. A list that matches them is wrong. " +
+		"Flat colours, shades, patterns and plain figures are always looked for. Default: nothing else.",
+	"guards.clean_matches": "How many new entries may match a harmless picture.",
+	"guards.folder": "The folder in which accepted revisions and what people decided are remembered, where those of the lists are not to be " +
+		"written to. Default: FILE.revisions beside each list's file. Who can write to it decides what is served.",
+	"guards.keep": "How many accepted revisions of each list are kept there, for a restart and for hashmatch list rollback. Each is a " +
+		"copy of the file.",
+
 	"surfaces[].shadow": "true: hashmatch serve computes and records verdicts on this surface, and allows everything. For " +
 		"trying it out beside what is there.",
 	"lists[].shadow": "true: what the list's matches would lead to is recorded and not acted on. For trying a list out.",
 	"lists[].max_age": "The time since the list's last successful sync (since its file changed, where the file does not " +
 		"say) beyond which a service is not ready, and holds everything. 0s: no age is too old.",
+
+	"lists[].verify": "Files of public keys (hashmatch list key). If there are any, the list's file must be a snapshot that is signed with " +
+		"one of the keys, for the list of this name, and not older than one that was in force before; nothing else of it is looked at " +
+		"before, and it is refused otherwise, at the start and at a reload. None by default: no signature is required.",
+
+	"keys": "The keys of lists, which hashmatch list key makes (docs/lists.md). There are none by default: snapshots are neither signed nor " +
+		"encrypted. None of them can decrypt an upload.",
+	"keys.sign": "The file of the private key that signs what hashmatch list import and list sign write with this configuration. It " +
+		"belongs on the machine that writes lists, not on those that serve them.",
+	"keys.recipients": "The public keys of the age identities that can decrypt those snapshots. None: they are not encrypted.",
+	"keys.identities": "Files of age identities, readable for their owner only, that decrypt snapshots, into memory and never to disk.",
+	"keys.seen": "The folder in which the highest serial of each verified list is remembered, so that an older snapshot is " +
+		"refused. It is written to, and must be stated where a list has verify.",
+
+	"exchanges": "Where lists come from: hashmatch list sync fetches them, and so does hashmatch serve (docs/exchanges.md). There are " +
+		"none by default: the files of lists are then written by somebody else.",
+	"exchanges[].list": "The name of the list that is filled, one of lists. Its file must be a snapshot, or not be there yet; it " +
+		"belongs to the exchange, which replaces what others put into it. It must be stated.",
+	"exchanges[].dialect": "What the exchange speaks: ncmec, threatexchange, stopncii, or file for a list file over HTTPS. It must be stated.",
+	"exchanges[].address": "Where it is: https://HOST/…, without what the dialect adds (/v2/entries, the group, /v1/FetchHashes). http is " +
+		"allowed to this machine itself only. It must be stated.",
+	"exchanges[].group":  "threatexchange: the number of the privacy group. It must be stated there.",
+	"exchanges[].format": "file: its format. Default: told by its content.",
+	"exchanges[].part":   "file: of a csv of several lists, the list to read. Default: there is one.",
+	"exchanges[].credentials": "The file of the credentials, readable for its owner only: lines NAME=VALUE, of user and password (ncmec), " +
+		"token (threatexchange), function_key and subscription_key (stopncii), none, token, or user and password (file).",
+	"exchanges[].credentials_environment": "In place of that file the beginning of the names of variables: with NCMEC they are NCMEC_USER, " +
+		"NCMEC_PASSWORD, NCMEC_TOKEN, NCMEC_FUNCTION_KEY and NCMEC_SUBSCRIPTION_KEY.",
+	"exchanges[].interval":  "The time from one sync to the next. 0s means 1h.",
+	"exchanges[].timeout":   "The time for one answer. 0s means 5m, and 1h for a file.",
+	"exchanges[].attempts":  "How often an answer is asked for before the sync fails. 0 means 5.",
+	"exchanges[].page_size": "threatexchange, stopncii: how many entries are asked for at once. 0 means 1000.",
+	"exchanges[].max_bytes": "The longest answer. 0B means 64MiB, and 16GiB for a file.",
+	"exchanges[].skip_bad_entries": "true: records that no list may hold (an all-zero hash, the digest of the empty file, a hash of the wrong " +
+		"length) are left out and counted. false: the sync fails, and does not go past them.",
 
 	"listeners":           "The addresses on which hashmatch serve answers. There are none by default.",
 	"listeners[].name":    "What the listener is called in logs and metrics. It must be stated.",

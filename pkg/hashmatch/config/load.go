@@ -83,6 +83,7 @@ func parse(text []byte) (*Config, *Error) {
 	}
 	c := &Config{}
 	c.Limits, c.Workers, c.Serve = c.Limits.withDefaults(), c.Workers.withDefaults(), c.Serve.withDefaults()
+	c.Guards = c.Guards.withDefaults()
 	d := &decoder{at: make(map[string]position), names: make(map[string]string)}
 	failure = d.value("", root, reflect.ValueOf(c).Elem())
 	if failure == nil {
@@ -121,7 +122,8 @@ func parent(path string) string {
 // where returns a path for people: the name of the list or surface is put beside its number.
 func where(path, name string) string {
 	item, rest, found := strings.Cut(path, "]")
-	if !found || !strings.HasPrefix(path, "lists[") && !strings.HasPrefix(path, "surfaces[") && !strings.HasPrefix(path, "listeners[") {
+	if !found || !strings.HasPrefix(path, "lists[") && !strings.HasPrefix(path, "surfaces[") && !strings.HasPrefix(path, "listeners[") &&
+		!strings.HasPrefix(path, "exchanges[") {
 		return path
 	}
 	item += "]"

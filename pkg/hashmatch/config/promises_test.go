@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"example.org/hashmatch/pkg/hashmatch"
+	"example.org/hashmatch/pkg/hashmatch/hashlist"
+	"example.org/hashmatch/pkg/hashmatch/hashlist/format"
 	"example.org/hashmatch/pkg/hashmatch/lookup"
 )
 
@@ -221,13 +223,26 @@ func TestListsThatCanNeverMatchAreRefused(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "a.csv"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "suspended.csv"), []byte(strings.Replace(text, ",,,\n", ",,,suspended\n", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	known, err := ReadList(filepath.Join(dir, "a.csv"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hashlist.WriteFile(filepath.Join(dir, "known.hml"), known.WithInfo(hashlist.Info{Source: format.NSRL.String()})); err != nil {
+		t.Fatal(err)
+	}
 	const surface = "surfaces:\n  - {name: s, visibility: public, encrypted: false, not_image: allow}\nlists:\n"
 	for lists, want := range map[string]string{
-		"  - {name: a, file: a.csv}\n":                                           "",
-		"  - {name: a, file: a.csv}\n  - {name: b, file: a.csv, role: allow}\n":  "",
-		"  - {name: a, file: a.csv, kinds: [pdq]}\n":                             "it can never match",
-		"  - {name: a, file: a.csv}\n  - {name: b, file: a.csv, kinds: [pdq]}\n": `list "b"`,
-		"  - {name: a, file: a.csv, role: allow}\n":                              "every list is an allow-list",
+		"  - {name: a, file: a.csv}\n":                                              "",
+		"  - {name: a, file: a.csv}\n  - {name: b, file: a.csv, role: allow}\n":     "",
+		"  - {name: a, file: a.csv, kinds: [pdq]}\n":                                "it can never match",
+		"  - {name: a, file: a.csv}\n  - {name: b, file: a.csv, kinds: [pdq]}\n":    `list "b"`,
+		"  - {name: a, file: a.csv, role: allow}\n":                                 "every list is an allow-list",
+		"  - {name: a, file: suspended.csv}\n":                                      "are suspended",
+		"  - {name: a, file: known.hml}\n":                                          "its role can only be allow",
+		"  - {name: a, file: a.csv}\n  - {name: b, file: known.hml, role: allow}\n": "",
 	} {
 		path := filepath.Join(dir, "c.yaml")
 		if err := os.WriteFile(path, []byte(surface+lists), 0o600); err != nil {

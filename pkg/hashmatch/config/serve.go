@@ -365,6 +365,9 @@ func (c *Config) resolve(folder string) {
 	}
 	for i := range c.Lists {
 		join(&c.Lists[i].File)
+		for j := range c.Lists[i].Verify {
+			join(&c.Lists[i].Verify[j])
+		}
 	}
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
@@ -377,8 +380,23 @@ func (c *Config) resolve(folder string) {
 		}
 		for i := range l.Folders {
 			join(&l.Folders[i])
+			if absolute, err := filepath.Abs(l.Folders[i]); err == nil { // callers name files by absolute paths
+				l.Folders[i] = absolute
+			}
 		}
 	}
+	if c.Keys != nil {
+		join(&c.Keys.Sign)
+		join(&c.Keys.Seen)
+		for i := range c.Keys.Identities {
+			join(&c.Keys.Identities[i])
+		}
+	}
+	for i := range c.Exchanges {
+		join(&c.Exchanges[i].Credentials)
+	}
+	join(&c.Guards.Clean)
+	join(&c.Guards.Folder)
 	join(&c.Serve.Tokens)
 	if c.Quarantine != nil {
 		join(&c.Quarantine.Directory)

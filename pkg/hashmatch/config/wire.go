@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -12,11 +13,14 @@ import (
 	"example.org/hashmatch/pkg/hashmatch"
 	"example.org/hashmatch/pkg/hashmatch/digest"
 	"example.org/hashmatch/pkg/hashmatch/hashlist"
+	"example.org/hashmatch/pkg/hashmatch/hashlist/format"
+	"example.org/hashmatch/pkg/hashmatch/hashlist/seal"
 	"example.org/hashmatch/pkg/hashmatch/imagehash"
 	"example.org/hashmatch/pkg/hashmatch/lookup"
 	"example.org/hashmatch/pkg/hashmatch/media"
 	"example.org/hashmatch/pkg/hashmatch/pdq"
 	"example.org/hashmatch/pkg/hashmatch/policy"
+	"example.org/hashmatch/pkg/hashmatch/promotion"
 	"example.org/hashmatch/pkg/hashmatch/worker"
 )
 
@@ -29,6 +33,7 @@ type Engine struct {
 	state   atomic.Pointer[state]
 	change  sync.Mutex // one change of state at a time
 	files   map[string]loaded
+	clean   sample // under change
 }
 
 // state is everything that a reload changes, in one step.
@@ -38,6 +43,7 @@ type state struct {
 	rules    hashmatch.Policy // policy, as OpenOptions.Wrap made it
 	surfaces map[string]hashmatch.Surface
 	lists    *lookup.Set // nil until LoadLists
+	aside    []promotion.Aside
 }
 
 // OpenOptions are what an Engine needs beside the configuration.
@@ -50,6 +56,11 @@ type OpenOptions struct {
 	// Plant returns a list that is searched beside those of the configuration and named in no verdict's revisions: the
 	// canary, of the kinds that the lists hold. nil means none.
 	Plant func(ctx context.Context, kinds hashmatch.KindSet) (*lookup.Served, error)
+	// Guard says that a revision of a list is examined and proven before it is put in force, and set aside if a guard, the
+	// proof or a person is against it, and that accepted ones are kept beside the list: for who serves, not who looks once.
+	Guard bool
+	// Logger is told of revisions that are set aside; nil means silence.
+	Logger *slog.Logger
 }
 
 // Open builds the Scanner that c describes. It loads no list: until LoadLists was called, every verdict is a hold.
@@ -165,12 +176,18 @@ func (e *Engine) Reload(ctx context.Context, c *Config) error {
 	files := make(map[string]loaded, len(c.Lists))
 	var served []*lookup.Served
 	for _, l := range c.Lists {
-		file, err := e.load(ctx, l)
+		file, err := e.promote(ctx, c, l)
 		if err != nil {
 			return err
 		}
 		files[l.Name] = file
+		if file.aside != nil {
+			next.aside = append(next.aside, file.aside.Aside)
+		}
 		served = append(served, file.served)
+	}
+	if err := checkTaken(c.Lists, files); err != nil {
+		return err
 	}
 	if next.lists, err = lookup.NewSet(served...); err != nil {
 		return err
@@ -185,8 +202,12 @@ func (e *Engine) Reload(ctx context.Context, c *Config) error {
 		}
 		next.lists = next.lists.WithPlanted(planted)
 	}
+	if err := c.record(files); err != nil {
+		return err
+	}
 	e.files = files
 	e.state.Store(next)
+	e.settle(c, files)
 	return nil
 }
 
@@ -198,29 +219,47 @@ type loaded struct {
 	path   string
 	info   os.FileInfo
 	served *lookup.Served
+	holds  []string // of text that holds several lists, the names of all
+	signed seal.Statement
+	trust  string // the keys by which signed was judged; "" if by none
+
+	accepted hashlist.Revision // the revision that served is, before withdrawals; zero without OpenOptions.Guard
+	aside    *aside            // nil: served is what the file holds
 }
 
 // load reads and indexes one list, unless its file is the one that is loaded already.
-func (e *Engine) load(ctx context.Context, l List) (loaded, error) {
+func (e *Engine) load(ctx context.Context, c *Config, l List) (loaded, error) {
+	return e.read(ctx, c, l, func(*seal.Reading) {})
+}
+
+// read is load with something else wanted of a snapshot.
+func (e *Engine) read(ctx context.Context, c *Config, l List, want func(*seal.Reading)) (loaded, error) {
 	before, err := os.Stat(l.File)
 	if err != nil {
 		return loaded{}, fmt.Errorf("list %q: %w", l.Name, err)
 	}
 	old, known := e.files[l.Name]
-	if known && old.path == l.File && sameFile(old.info, before) && old.served.Err() == nil {
+	reading, err := c.Reading(l, time.Now())
+	if err != nil {
+		return loaded{}, fmt.Errorf("list %q: %w", l.Name, err)
+	}
+	want(&reading)
+	trust := string(reading.Trust.Text())
+	if known && old.aside == nil && old.path == l.File && sameFile(old.info, before) && old.served.Err() == nil && old.trust == trust {
 		return old, nil
 	}
-	// A snapshot is mapped, and takes its index from its file; text is read.
-	snapshot, err := hashlist.Map(l.File)
+	// A snapshot is mapped, or decrypted, and takes its index from its file; text is read.
+	snapshot, signed, err := seal.Open(l.File, reading)
 	var entries *hashlist.List
+	var holds []string
 	switch {
 	case err == nil:
 		entries = snapshot.List()
-	case errors.Is(err, hashlist.ErrNotSnapshot):
-		entries, err = ReadList(l.File, l.Name)
+	case errors.Is(err, hashlist.ErrNotSnapshot) && trust == "":
+		entries, holds, err = readList(l.File, l.Name, reading)
 	}
 	if err != nil {
-		return loaded{}, fmt.Errorf("list %q: %w", l.Name, err)
+		return loaded{}, fmt.Errorf("list %q: %w", l.Name, notSnapshot(reading, err))
 	}
 	dated := entries
 	if entries.Synced().IsZero() { // text does not say; nor does a snapshot that was imported once
@@ -228,7 +267,7 @@ func (e *Engine) load(ctx context.Context, l List) (loaded, error) {
 	}
 	if known {
 		if served := old.served.Refresh(dated); served != nil {
-			return loaded{l.File, before, served}, nil
+			return loaded{path: l.File, info: before, served: served, holds: holds, signed: signed, trust: trust}, nil
 		}
 	}
 	var served *lookup.Served
@@ -243,7 +282,7 @@ func (e *Engine) load(ctx context.Context, l List) (loaded, error) {
 	if served = served.Refresh(dated); served == nil {
 		return loaded{}, fmt.Errorf("list %q: %w", l.Name, hashlist.ErrChanged)
 	}
-	return loaded{l.File, before, served}, nil
+	return loaded{path: l.File, info: before, served: served, holds: holds, signed: signed, trust: trust}, nil
 }
 
 // sameFile says whether nothing was written to a file since. Lists are replaced, not written to; should one be, its
@@ -264,8 +303,18 @@ func (s *state) canMatch() error {
 					l.Name(), held.Kinds(), searched.Kinds(), surface.Name())
 			}
 		}
-		if s.policy.Role(l.Name()) != policy.AllowList {
-			blocking++
+		if s.policy.Role(l.Name()) == policy.AllowList {
+			continue
+		}
+		blocking++
+		if format.AllowListOnly(l.List().Info()) {
+			return fmt.Errorf("list %q: it holds known files of everyone's (%s): its role can only be allow",
+				l.Name(), l.List().Info().Source)
+		}
+		statuses := l.List().StatusCounts()
+		if n := statuses[hashmatch.Suspended]; n > 0 && statuses[hashmatch.Active]+statuses[hashmatch.Disputed] == 0 {
+			return fmt.Errorf("list %q: all of its %d entries in force are suspended: nothing that matches would be acted on",
+				l.Name(), n)
 		}
 	}
 	if blocking == 0 {

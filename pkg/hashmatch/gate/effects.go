@@ -58,6 +58,9 @@ type Observer interface {
 	Checked(u Upload, o Outcome)
 }
 
+// Effects returns the names of every effect, as EffectError has them.
+func Effects() []string { return []string{"quarantine", "review", "audit"} }
+
 // EffectError says which effect did not happen, and why.
 type EffectError struct {
 	Effect string // "quarantine", "review" or "audit"
@@ -190,7 +193,7 @@ func attributes(u Upload, o Outcome) []slog.Attr {
 	attrs := []slog.Attr{
 		slog.String("item", u.ID), slog.String("surface", u.Surface.Name()), slog.String("dialect", u.Dialect),
 		slog.String("action", o.Action.String()), slog.String("verdict", o.Verdict.Action.String()),
-		slog.Duration("took", o.Took),
+		slog.String("took", o.Took.Round(10*time.Microsecond).String()),
 	}
 	if u.Caller != "" {
 		attrs = append(attrs, slog.String("caller", u.Caller))

@@ -9,15 +9,15 @@ import (
 	"runtime"
 )
 
-// WriteFile writes the list, with the sections of others, as a snapshot file that only its owner can read. The file is written beside path under
-// another name, forced to disk and then renamed: at any moment path is the old file, the new one, or still absent,
-// never a part of one. If it fails, what was at path is untouched (unless all that failed was to force the renaming to
-// disk), and nothing is left beside it unless the process was killed: a file ".NAME.*.tmp" may then be deleted.
+// WriteFile writes the list, with the sections of others, as a snapshot file; ReplaceFile says how.
 func WriteFile(path string, l *List, extras ...Extra) error {
-	return writeFile(path, func(w io.Writer) error { return Write(w, l, extras...) })
+	return ReplaceFile(path, func(w io.Writer) error { return Write(w, l, extras...) })
 }
 
-func writeFile(path string, write func(io.Writer) error) (err error) {
+// ReplaceFile writes a file that only its owner can read. It is written beside path under another name, forced to disk and then renamed: at any moment path is the old file, the new one, or still absent,
+// never a part of one. If it fails, what was at path is untouched (unless all that failed was to force the renaming to
+// disk), and nothing is left beside it unless the process was killed: a file ".NAME.*.tmp" may then be deleted.
+func ReplaceFile(path string, write func(io.Writer) error) (err error) {
 	dir, name := filepath.Split(path)
 	if dir == "" {
 		dir = "."

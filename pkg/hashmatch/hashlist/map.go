@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 )
 
 // Snapshot is an opened snapshot file: the list in it, and the sections that others keep beside it.
@@ -26,15 +28,31 @@ func (s *Snapshot) Memory() *Memory { return s.memory }
 // there is none of that name. They start at a multiple of 64 of the file.
 func (s *Snapshot) Extra(name string) []byte { return s.extras[name] }
 
+// Extras returns all sections of others in the order of their names, to be written with the list again. Their bytes are
+// to be read as Memory says, or copied within Memory.Use first.
+func (s *Snapshot) Extras() []Extra {
+	var extras []Extra
+	for _, name := range slices.Sorted(maps.Keys(s.extras)) {
+		if name != vouchSection {
+			extras = append(extras, Extra{Name: name, Parts: [][]byte{s.extras[name]}})
+		}
+	}
+	return extras
+}
+
 // Map opens the snapshot file at path by mapping it into memory, for those who search a large list and want it at once:
 // all checksums are compared, on all cores, but what they vouch for is not computed again, as Open does. Where the file
 // cannot be mapped safely it is read: see Memory for what that means, and for what happens to a file that changes.
-func Map(path string) (*Snapshot, error) {
+func Map(path string) (*Snapshot, error) { return MapVouched(path, nil) }
+
+// MapVouched is Map for a snapshot that somebody has to vouch for: check is called with its head before anything else
+// of the file is looked at, and its error is returned. nil means no check.
+func MapVouched(path string, check func(Vouched) error) (*Snapshot, error) {
 	file, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
-	s, err := mapSnapshot(file)
+	s, err := mapSnapshot(file, check)
 	if s == nil || s.memory == nil {
 		file.Close()
 	}
@@ -44,7 +62,7 @@ func Map(path string) (*Snapshot, error) {
 	return s, nil
 }
 
-func mapSnapshot(file *os.File) (*Snapshot, error) {
+func mapSnapshot(file *os.File, check func(Vouched) error) (*Snapshot, error) {
 	// What is something else is not worth a look at the whole of it.
 	var start [len(magic)]byte
 	if _, err := file.ReadAt(start[:], 0); err == io.EOF || err == nil && start != magic {
@@ -57,7 +75,7 @@ func mapSnapshot(file *os.File) (*Snapshot, error) {
 		return nil, err
 	}
 	if memory != nil {
-		return fromBytes(memory.data, memory)
+		return fromBytes(memory.data, memory, check)
 	}
 	in := &source{r: bufio.NewReaderSize(file, 64<<10)}
 	info, err := file.Stat()
@@ -68,15 +86,20 @@ func mapSnapshot(file *os.File) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fromBytes(data, nil)
+	return fromBytes(data, nil, check)
 }
 
 // FromBytes opens a snapshot that is in memory already, as Map does. It keeps data, which must not change any more.
-func FromBytes(data []byte) (*Snapshot, error) { return fromBytes(data, nil) }
+func FromBytes(data []byte) (*Snapshot, error) { return fromBytes(data, nil, nil) }
 
-// fromBytes opens data, which is memory's unless that is nil. Nothing but the head is looked at before the checksums of
-// all sections are found right.
-func fromBytes(data []byte, memory *Memory) (*Snapshot, error) {
+// FromBytesVouched is FromBytes with a check as MapVouched has one.
+func FromBytesVouched(data []byte, check func(Vouched) error) (*Snapshot, error) {
+	return fromBytes(data, nil, check)
+}
+
+// fromBytes opens data, which is memory's unless that is nil. Nothing but the head is looked at before check has accepted it
+// and the checksums of all sections are found right.
+func fromBytes(data []byte, memory *Memory, check func(Vouched) error) (*Snapshot, error) {
 	var in *source
 	var sections []section
 	err := use(memory, func() (err error) {
@@ -84,7 +107,10 @@ func fromBytes(data []byte, memory *Memory) (*Snapshot, error) {
 		if sections, err = in.head(); err != nil {
 			return err
 		}
-		return checkFrame(data, in, sections)
+		if err = checkFrame(data, in, sections); err != nil || check == nil {
+			return err
+		}
+		return check(vouchedBy(data, in.at, sections))
 	})
 	if err == nil {
 		err = checkOrder(sections)

@@ -30,6 +30,7 @@ import (
 //	META  JSON: the list's Info, its revision and the number of its entries
 //	SEGS  each segment: bucket (u32), length of its block (u32), digest of its records (32 bytes); buckets ascend
 //	RECS  the blocks (block.go), one after the other
+//	SIGN  what vouches for the head (voucher.go), the last section if it is there
 //	....  what others keep beside a list (Extra); this package knows nothing of it, and no reader must
 //
 // Version history:
@@ -87,13 +88,15 @@ type section struct {
 
 // Extra is a section that another package keeps in the snapshot file of a list, such as an index over it.
 type Extra struct {
-	Name  string   // 4 capital letters or digits; not META, SEGS or RECS
+	Name  string   // 4 capital letters or digits; not META, SEGS, RECS or SIGN
 	Parts [][]byte // its bytes, one part after the other; its first byte is at a multiple of 64 of the file
 }
 
 // Write writes the list as a snapshot, with the sections of others that are given. The same list and sections give the
 // same bytes.
-func Write(w io.Writer, l *List, extras ...Extra) error {
+func Write(w io.Writer, l *List, extras ...Extra) error { return writeWith(w, l, nil, extras) }
+
+func writeWith(w io.Writer, l *List, voucher *Voucher, extras []Extra) error {
 	if err := checkInfo(l.info); err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
@@ -124,10 +127,13 @@ func Write(w io.Writer, l *List, extras ...Extra) error {
 	for _, extra := range extras {
 		sections = append(sections, section{name: extra.Name, body: extra.Parts})
 	}
+	if voucher != nil {
+		sections = append(sections, section{name: vouchSection, body: [][]byte{make([]byte, voucher.Length)}})
+	}
 	if err := checkExtras(sections); err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
-	return writeSections(w, sections)
+	return writeSections(w, sections, voucher)
 }
 
 // checkExtras refuses sections whose names a reader would take for others.
@@ -136,7 +142,10 @@ func checkExtras(sections []section) error {
 		return fmt.Errorf("%d sections, at most %d are allowed", len(sections), maxSections)
 	}
 	seen := make(map[string]bool)
-	for _, s := range sections {
+	for i, s := range sections {
+		if s.name == vouchSection && i < len(sections)-1 {
+			return fmt.Errorf("a section of the name %q, which is not the last", s.name)
+		}
 		plain := len(s.name) == 4
 		for _, c := range []byte(s.name) {
 			plain = plain && (c >= 'A' && c <= 'Z' || c >= '0' && c <= '9')
@@ -149,7 +158,7 @@ func checkExtras(sections []section) error {
 	return nil
 }
 
-func writeSections(w io.Writer, sections []section) error {
+func writeSections(w io.Writer, sections []section, voucher *Voucher) error {
 	offset := uint64(fixedHead + tableRow*len(sections) + sha256.Size)
 	for i := range sections {
 		s := &sections[i]
@@ -158,21 +167,17 @@ func writeSections(w io.Writer, sections []section) error {
 		for _, part := range s.body {
 			s.length += uint64(len(part))
 		}
-		s.sum = sumOf(s.body)
+		if s.name != vouchSection {
+			s.sum = sumOf(s.body)
+		}
 		offset += s.length
 	}
-	head := append([]byte(nil), magic[:]...)
-	head = binary.LittleEndian.AppendUint16(head, WriteVersion)
-	head = binary.LittleEndian.AppendUint16(head, 2) // the lowest version that knows checksums by pieces
-	head = binary.LittleEndian.AppendUint32(head, uint32(len(sections)))
-	head = binary.LittleEndian.AppendUint64(head, offset)
-	for _, s := range sections {
-		head = append(head, s.name...)
-		head = binary.LittleEndian.AppendUint32(head, s.flags)
-		head = binary.LittleEndian.AppendUint64(head, s.offset)
-		head = binary.LittleEndian.AppendUint64(head, s.length)
-		head = append(head, s.sum[:]...)
+	if voucher != nil {
+		if err := voucher.fill(&sections[len(sections)-1], headOf(sections, offset)); err != nil {
+			return err
+		}
 	}
+	head := headOf(sections, offset)
 	sum := sha256.Sum256(head)
 	head = append(head, sum[:]...)
 
@@ -192,6 +197,23 @@ func writeSections(w io.Writer, sections []section) error {
 		return fmt.Errorf("snapshot: %w", err)
 	}
 	return nil
+}
+
+// headOf returns the head of a file of that size, without its checksum.
+func headOf(sections []section, size uint64) []byte {
+	head := append([]byte(nil), magic[:]...)
+	head = binary.LittleEndian.AppendUint16(head, WriteVersion)
+	head = binary.LittleEndian.AppendUint16(head, 2) // the lowest version that knows checksums by pieces
+	head = binary.LittleEndian.AppendUint32(head, uint32(len(sections)))
+	head = binary.LittleEndian.AppendUint64(head, size)
+	for _, s := range sections {
+		head = append(head, s.name...)
+		head = binary.LittleEndian.AppendUint32(head, s.flags)
+		head = binary.LittleEndian.AppendUint64(head, s.offset)
+		head = binary.LittleEndian.AppendUint64(head, s.length)
+		head = append(head, s.sum[:]...)
+	}
+	return head
 }
 
 // sumOf returns the checksum of a section of the version that is written, taken on all cores.

@@ -176,7 +176,7 @@ func resum(t *testing.T, edit func(head []byte, sections []section) []section) [
 	var out bytes.Buffer
 	head := []byte{WriteVersion, 0, ReadVersion, 0}
 	sections = edit(head, sections)
-	if err := writeSections(&out, sections); err != nil {
+	if err := writeSections(&out, sections, nil); err != nil {
 		t.Fatal(err)
 	}
 	b := out.Bytes()
@@ -302,7 +302,7 @@ func TestWriteFileIsAllOrNothing(t *testing.T) {
 	}
 	full := errors.New("disk full")
 	for _, room := range []int{0, 1, 200, 600} {
-		err := writeFile(path, func(w io.Writer) error { return Write(&limitedWriter{w, room, full}, next) })
+		err := ReplaceFile(path, func(w io.Writer) error { return Write(&limitedWriter{w, room, full}, next) })
 		if !errors.Is(err, full) {
 			t.Errorf("room for %d bytes: %v", room, err)
 		}

@@ -88,9 +88,16 @@ func (a *api) reviewShow(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	caller := CallerOf(r.Context())
+	if caller.Name == "" {
+		return problemUnauthenticated
+	}
 	item, err := a.Review.Show(r.Context(), ref)
 	if err != nil {
 		return reviewProblem(err)
+	}
+	if !caller.May(ScopeAdmin) { // the application, which asks what was decided; not by whom
+		item.Caller, item.Actor, item.Reason, item.History = "", "", "", nil
 	}
 	writeJSON(w, http.StatusOK, complete(item))
 	return nil

@@ -63,13 +63,16 @@ type Milliseconds struct {
 func newResult(part int, o gate.Outcome, detail bool) Result {
 	r := Result{
 		Part: part, Item: o.Verdict.Item, Action: o.Action, Reasons: notNil(o.Reasons()),
-		Retry: !o.Scanned && o.Action != hashmatch.Allow,
+		Retry: o.Action != hashmatch.Allow && (!o.Scanned || unrecorded(o)),
 	}
 	if detail {
 		r.Detail = newDetail(o)
 	}
 	return r
 }
+
+// unrecorded says whether nothing stands in the way of an upload but that its answer could not be recorded.
+func unrecorded(o gate.Outcome) bool { return len(o.Failed) > 0 && o.Verdict.Action == hashmatch.Allow }
 
 func newDetail(o gate.Outcome) *Detail {
 	v := o.Verdict

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"runtime"
 	"slices"
 	"strings"
@@ -112,33 +113,33 @@ type endpoint func(w http.ResponseWriter, r *http.Request) error
 
 func (a *api) routes() http.Handler {
 	mux := http.NewServeMux()
-	add := func(path, method string, scope Scope, e endpoint) {
+	add := func(path, method string, e endpoint, scopes ...Scope) {
 		a.paths = append(a.paths, path)
-		mux.Handle(path, a.only(method, a.Auth.Require(scope, a.answered(e))))
+		mux.Handle(path, a.only(method, a.Auth.Require(a.answered(e), scopes...)))
 	}
 	open := func(path string, e endpoint) {
 		a.paths = append(a.paths, path)
 		mux.Handle(path, a.only(http.MethodGet, a.answered(e)))
 	}
 
-	add("/v1/scan", http.MethodPost, ScopeScan, a.scan)
+	add("/v1/scan", http.MethodPost, a.scan, ScopeScan)
 	if a.Hasher != nil {
-		add("/v1/hash", http.MethodPost, ScopeLookup, a.hash)
+		add("/v1/hash", http.MethodPost, a.hash, ScopeLookup)
 	}
 	if a.Lists != nil {
-		add("/v1/match", http.MethodPost, ScopeLookup, a.match)
-		add("/v1/lists", http.MethodGet, ScopeLookup, a.lists)
+		add("/v1/match", http.MethodPost, a.match, ScopeLookup)
+		add("/v1/lists", http.MethodGet, a.lists, ScopeLookup)
 	}
-	add("/v1/status", http.MethodGet, ScopeLookup, a.status)
+	add("/v1/status", http.MethodGet, a.status, ScopeLookup)
 	if a.Review != nil {
-		add("/v1/review", http.MethodGet, ScopeAdmin, a.reviewList)
-		add("/v1/review/{id}", http.MethodGet, ScopeAdmin, a.reviewShow)
-		add("/v1/review/{id}/release", http.MethodPost, ScopeAdmin, a.reviewDecide(true))
-		add("/v1/review/{id}/confirm", http.MethodPost, ScopeAdmin, a.reviewDecide(false))
+		add("/v1/review", http.MethodGet, a.reviewList, ScopeAdmin)
+		add("/v1/review/{id}", http.MethodGet, a.reviewShow, ScopeAdmin, ScopeLookup)
+		add("/v1/review/{id}/release", http.MethodPost, a.reviewDecide(true), ScopeAdmin)
+		add("/v1/review/{id}/confirm", http.MethodPost, a.reviewDecide(false), ScopeAdmin)
 	}
 	if a.Breaker != nil {
-		add("/v1/breaker", http.MethodGet, ScopeAdmin, a.breakerTrips)
-		add("/v1/breaker/{id}/lift", http.MethodPost, ScopeAdmin, a.breakerLift)
+		add("/v1/breaker", http.MethodGet, a.breakerTrips, ScopeAdmin)
+		add("/v1/breaker/{id}/lift", http.MethodPost, a.breakerLift, ScopeAdmin)
 	}
 	open("/healthz", func(w http.ResponseWriter, _ *http.Request) error {
 		writeJSON(w, http.StatusOK, health{Status: "alive"})
@@ -150,7 +151,20 @@ func (a *api) routes() http.Handler {
 		return nil
 	})
 	mux.Handle("/", a.answered(func(http.ResponseWriter, *http.Request) error { return problemNotFound }))
-	return mux
+	return AsWritten(mux)
+}
+
+// AsWritten passes requests on whose path is written as it is looked up, and answers 404 to others: a ServeMux redirects
+// "/v1//lists", and a client that follows may send an upload as a GET, or nowhere.
+func AsWritten(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		written := r.URL.EscapedPath() // an escaped slash is part of a name
+		if clean := path.Clean(written); clean != written && clean+"/" != written {
+			WriteProblem(w, problemNotFound)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // only passes requests of one method on; HEAD counts as GET.
@@ -294,12 +308,10 @@ func (a *api) surface(r *http.Request, name string) (hashmatch.Surface, error) {
 	return surface, nil
 }
 
-// encoded refuses a body that is compressed: nobody has looked at what is in it.
-func encoded(r *http.Request) error {
-	for _, value := range r.Header.Values("Content-Encoding") {
-		if !strings.EqualFold(strings.TrimSpace(value), "identity") {
-			return problemMedia.with("a content encoding")
-		}
+// whole refuses a body that is compressed, since nobody has looked at what is in it, and one that is a piece of a file.
+func whole(r *http.Request) error {
+	if err := CheckWhole(r.Header); err != nil {
+		return problemMedia.with(err.Error())
 	}
 	return nil
 }
@@ -309,7 +321,7 @@ const maxJSON = 1 << 20
 
 // readJSON reads a JSON object into value. It refuses what it does not know.
 func readJSON(w http.ResponseWriter, r *http.Request, value any) error {
-	if err := encoded(r); err != nil {
+	if err := whole(r); err != nil {
 		return err
 	}
 	if stated := r.Header.Get("Content-Type"); stated != "" {

@@ -192,7 +192,7 @@ func (q *queue) Show(_ context.Context, ref ReviewRef) (ReviewItem, error) {
 		return ReviewItem{}, fmt.Errorf("queue: %w", ErrReviewNotFound)
 	}
 	at := time.Now()
-	return ReviewItem{Item: ref.Item, Surface: ref.Surface, State: ReviewReleased, Decided: &at, History: []ReviewEvent{{Event: "released"}}}, q.err
+	return ReviewItem{Item: ref.Item, Surface: ref.Surface, State: ReviewReleased, Decided: &at, Caller: "app", Actor: "jane", Reason: "r", History: []ReviewEvent{{Event: "released"}}}, q.err
 }
 
 func (q *queue) Decide(_ context.Context, d ReviewDecision) error {
@@ -675,6 +675,21 @@ func TestStateOfTheService(t *testing.T) {
 	}
 }
 
+// No path is redirected: a client that follows sends an upload as something else.
+func TestNoRedirect(t *testing.T) {
+	s := newService(t, nil)
+	for _, path := range []string{"/v1//lists", "//v1/lists", "/v1/./lists", "/v1/x/../lists", "/v1/lists/", "/v1/review/../lists", "/v1//scan"} {
+		for _, method := range []string{"GET", "POST"} {
+			if got := s.send(t, "admin", method, path, ""); got.status != 404 {
+				t.Errorf("%s %s: %d", method, path, got.status)
+			}
+		}
+	}
+	if got := s.send(t, "lookup", "GET", "/v1/lists", ""); got.status != 200 {
+		t.Errorf("%d", got.status)
+	}
+}
+
 func TestReviewOverHTTP(t *testing.T) {
 	s := newService(t, nil)
 	at := "/v1/review/" + url.PathEscape(oddItem)
@@ -715,6 +730,14 @@ func TestReviewOverHTTP(t *testing.T) {
 		if got := s.send(t, token, "GET", "/v1/review", ""); got.problem() != "forbidden" {
 			t.Errorf("%s: %s", token, got.body)
 		}
+	}
+	// The application may ask what was decided, and not by whom.
+	if got := s.send(t, "lookup", "GET", at, ""); got.status != 200 || !strings.Contains(got.body, `"state":"released"`) ||
+		!strings.Contains(got.body, `"actor":""`) || strings.Contains(got.body, "jane") || !strings.Contains(got.body, `"history":[]`) {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := s.send(t, "scan", "GET", at, ""); got.problem() != "forbidden" || !strings.Contains(got.body, "admin or lookup") {
+		t.Errorf("%d %s", got.status, got.body)
 	}
 	// A token for one surface sees and decides on that one only.
 	if got := s.send(t, "avatars", "GET", "/v1/review", ""); got.status != 200 || s.queue.filters[len(s.queue.filters)-1].Surface != "avatars" {

@@ -85,27 +85,40 @@ var (
 	ErrForbidden       = errors.New("the caller may not do this")
 )
 
+// scopeError is the refusal of a known caller who lacks a scope. It is ErrForbidden.
+type scopeError struct{ wanted []Scope }
+
+func (e *scopeError) Error() string {
+	text := make([]string, len(e.wanted))
+	for i, scope := range e.wanted {
+		text[i] = string(scope)
+	}
+	return "the caller's token needs the scope " + strings.Join(text, " or ")
+}
+
+func (e *scopeError) Is(target error) bool { return target == ErrForbidden }
+
 // RateError is the refusal of a caller who asks too often.
 type RateError struct{ RetryAfter time.Duration }
 
 func (e *RateError) Error() string { return "the caller asks too often" }
 
 // Authorize returns the caller of a request that wants the scope; or an error that wraps ErrUnauthenticated or
-// ErrForbidden, or a *RateError. It reads the headers only.
+// ErrForbidden, or a *RateError. It reads the headers only. Of several scopes the caller needs one.
 //
 // A token comes as "Authorization: Bearer TOKEN" or, from clients that can only put a user into the URL, as the
 // password of Basic authentication, whose user is ignored. A token that is stated must be valid, also where a caller
 // without one could pass.
-func (a *Auth) Authorize(r *http.Request, scope Scope) (Caller, error) {
+func (a *Auth) Authorize(r *http.Request, scopes ...Scope) (Caller, error) {
 	g, err := a.grant(r)
 	switch {
 	case err != nil:
 		return Caller{}, err
-	case !g.caller.May(scope):
+	case !slices.ContainsFunc(scopes, g.caller.May):
 		if g.caller.Name == "" {
 			return Caller{}, ErrUnauthenticated // a token may help
 		}
-		return Caller{}, ErrForbidden
+		return Caller{}, &scopeError{scopes}
 	case g.limit == nil:
 		return g.caller, nil
 	}
@@ -175,12 +188,12 @@ func tokenOf(r *http.Request) (string, bool) {
 	return password, ok && password != ""
 }
 
-// Require returns a handler that passes requests of callers with the scope on to next, with the caller in their
-// context. The refusals are problems (RFC 9457): 401, 403, or 429 with Retry-After. None says which part was wrong, and
-// none has read the body.
-func (a *Auth) Require(scope Scope, next http.Handler) http.Handler {
+// Require returns a handler that passes requests of callers with one of the scopes on to next, with the caller in their
+// context. The refusals are problems (RFC 9457): 401, 403, which names the scope, or 429 with Retry-After. None says which
+// part of what was stated was wrong, and none has read the body.
+func (a *Auth) Require(next http.Handler, scopes ...Scope) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		caller, err := a.Authorize(r, scope)
+		caller, err := a.Authorize(r, scopes...)
 		if err != nil {
 			WriteRefusal(w, err)
 			return
@@ -192,7 +205,10 @@ func (a *Auth) Require(scope Scope, next http.Handler) http.Handler {
 // WriteRefusal answers a request that Authorize refused with err.
 func WriteRefusal(w http.ResponseWriter, err error) {
 	var limited *RateError
+	var lacking *scopeError
 	switch {
+	case errors.As(err, &lacking):
+		WriteProblem(w, problemForbidden.with(lacking.Error()))
 	case errors.As(err, &limited):
 		seconds := max(1, int(math.Ceil(min(limited.RetryAfter.Seconds(), 3600))))
 		w.Header().Set("Retry-After", strconv.Itoa(seconds))

@@ -151,7 +151,7 @@ func TestAuthorize(t *testing.T) {
 func TestRefusalsTellNothing(t *testing.T) {
 	tokens := loadedTokens(t, Token{Name: "app", SHA256: hashOf("a"), Scopes: []Scope{ScopeLookup}, Rate: 1})
 	reached := 0
-	h := newAuth(t, AuthConfig{Tokens: tokens}).Require(ScopeScan, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }))
+	h := newAuth(t, AuthConfig{Tokens: tokens}).Require(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }), ScopeScan)
 	bodies := map[string]bool{}
 	for _, header := range [][]string{nil, {"Authorization", "Bearer x"}, {"Authorization", "Basic eDp4"}, {"Authorization", "?"}} {
 		w := httptest.NewRecorder()
@@ -164,9 +164,9 @@ func TestRefusalsTellNothing(t *testing.T) {
 	if len(bodies) != 1 {
 		t.Errorf("the refusals differ: %v", bodies)
 	}
-	w := httptest.NewRecorder()
+	w := httptest.NewRecorder() // a caller who is known may learn what the token lacks
 	h.ServeHTTP(w, asking("Authorization", "Bearer a"))
-	if w.Code != 403 || strings.Contains(w.Body.String(), "scan") || reached != 0 {
+	if w.Code != 403 || !strings.Contains(w.Body.String(), "needs the scope scan") || reached != 0 {
 		t.Errorf("%d %s, reached %d", w.Code, w.Body, reached)
 	}
 }
@@ -214,7 +214,7 @@ func TestRate(t *testing.T) {
 		t.Errorf("%d requests a second after that, want 2", n)
 	}
 	w := httptest.NewRecorder()
-	auth.Require(ScopeScan, http.NotFoundHandler()).ServeHTTP(w, asking("Authorization", "Bearer a"))
+	auth.Require(http.NotFoundHandler(), ScopeScan).ServeHTTP(w, asking("Authorization", "Bearer a"))
 	if w.Code != 429 || w.Header().Get("Retry-After") != "1" {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
@@ -227,7 +227,7 @@ func TestRate(t *testing.T) {
 func TestTokensFileRefused(t *testing.T) {
 	h := hashOf("a")
 	for name, text := range map[string]string{
-		"empty": ``, "no array": `{}`, "null": `null`, "no token": `[]`, "cut off": `[{"name":"a"`, "more": `[] []`,
+		"no array": `{}`, "null": `null`, "cut off": `[{"name":"a"`, "more": `[] []`,
 		"unknown key":    `[{"name":"a","sha256":"` + h + `","scopes":["scan"],"scope":"x"}]`,
 		"the token":      `[{"name":"a","sha256":"secret","scopes":["scan"]}]`,
 		"no name":        `[{"sha256":"` + h + `","scopes":["scan"]}]`,
@@ -281,6 +281,68 @@ func TestTokensFileRefused(t *testing.T) {
 	}
 }
 
+// Who empties the file, or loses it, has revoked every token.
+func TestNoToken(t *testing.T) {
+	path := tokensFile(t, Token{Name: "a", SHA256: hashOf("a"), Scopes: []Scope{ScopeScan}, Rate: 0.001})
+	tokens, err := LoadTokens(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	auth := newAuth(t, AuthConfig{Tokens: tokens, Anonymous: []Scope{ScopeScan}})
+	ask := func(token string) error {
+		_, err := auth.Authorize(asking("Authorization", "Bearer "+token), ScopeScan)
+		return err
+	}
+	if err := ask("a"); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"", " \n", "[]", " [ ]\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		empty, err := tokens.Reload()
+		if err != nil || empty.Len() != 0 {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if auth.Swap(empty); !errors.Is(ask("a"), ErrUnauthenticated) {
+			t.Errorf("%q: the token is valid still", text)
+		}
+	}
+	auth.Swap(tokens.None())
+	if !errors.Is(ask("a"), ErrUnauthenticated) {
+		t.Error("no file: the token is valid still")
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, err := tokens.None().Reload()
+	if err != nil {
+		t.Fatal(err)
+	}
+	auth.Swap(again)
+	var limited *RateError
+	if err := ask("a"); !errors.As(err, &limited) { // what was used of its rate stays used
+		t.Errorf("with the file again: %v", err)
+	}
+}
+
+// A caller who is known is told what the token lacks; one who is not, nothing.
+func TestScopeIsNamed(t *testing.T) {
+	auth := newAuth(t, AuthConfig{Tokens: loadedTokens(t, Token{Name: "a", SHA256: hashOf("a"), Scopes: []Scope{ScopeScan}})})
+	h := auth.Require(http.NotFoundHandler(), ScopeAdmin, ScopeLookup)
+	for token, want := range map[string]string{"a": "needs the scope admin or lookup", "b": "a valid token"} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, asking("Authorization", "Bearer "+token))
+		if !strings.Contains(w.Body.String(), want) || strings.Contains(w.Body.String(), "scope") != (token == "a") {
+			t.Errorf("%s: %d %s", token, w.Code, w.Body)
+		}
+	}
+}
+
 // FuzzTokens: no tokens file makes a panic, a caller without a scope, or one without a name.
 func FuzzTokens(f *testing.F) {
 	f.Add(`[{"name":"app","sha256":"` + hashOf("a") + `","scopes":["scan"],"rate":100,"burst":200,"surfaces":["avatars"],"expires":"2027-01-01T00:00:00Z"}]`)
@@ -299,8 +361,8 @@ func FuzzTokens(f *testing.F) {
 		for _, g := range tokens.names {
 			grants = append(grants, g)
 		}
-		if len(grants) == 0 {
-			t.Fatal("tokens without a caller")
+		if tokens.Len() != len(grants) || len(grants) == 0 && strings.Contains(text, "{") {
+			t.Fatalf("%d tokens of %d callers", tokens.Len(), len(grants))
 		}
 		for _, g := range grants {
 			if g.caller.Name == "" || len(g.caller.scopes) == 0 {

@@ -26,6 +26,7 @@ type Trip struct {
 	Tenant  string    `json:"tenant"`
 	List    string    `json:"list"`   // of the entry that floods; "" for the other causes
 	Entry   string    `json:"entry"`  // the entry that floods; "" for the other causes
+	Exact   bool      `json:"exact"`  // it is the entry's exact matches that flood, not the near ones
 	Effect  string    `json:"effect"` // "alarm", "hold" or "suspend": what follows from it
 	Since   time.Time `json:"since"`
 	Count   int64     `json:"count"` // what was counted in the window when it tripped

@@ -62,10 +62,10 @@ func (a *api) hash(w http.ResponseWriter, r *http.Request) error {
 	if turned {
 		dihedral = kinds
 	}
-	if err := encoded(r); err != nil {
+	if err := whole(r); err != nil {
 		return err
 	}
-	if _, multipart, err := boundaryOf(r.Header); multipart || err != nil {
+	if _, multipart, err := Boundary(r.Header); multipart || err != nil {
 		return problemMedia.with("want the bytes of one upload, no multipart body")
 	}
 	if r.ContentLength > a.MaxBytes {

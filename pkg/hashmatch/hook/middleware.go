@@ -148,7 +148,7 @@ func (m *middleware) scan(r *http.Request, surface hashmatch.Surface, body *spoo
 	if err := m.checkRequest(r); err != nil {
 		return nil, Answer{}, err
 	}
-	boundary, multipart, err := boundaryOf(r.Header)
+	boundary, multipart, err := Boundary(r.Header)
 	if err != nil {
 		return nil, Answer{}, problemMultipart.with(err.Error())
 	}
@@ -182,10 +182,8 @@ func (m *middleware) checkRequest(r *http.Request) error {
 		return problemTooLong
 	case r.MultipartForm != nil || len(r.PostForm) > 0:
 		return errors.New("a handler before the middleware has read the body")
-	case r.Header.Get("Content-Range") != "" || r.Header.Get("Upload-Offset") != "":
-		return problemMedia.with("a piece of a file: the whole must be scanned")
 	}
-	return encoded(r)
+	return whole(r)
 }
 
 // scanParts scans every upload of a multipart body and writes it anew.
@@ -196,11 +194,11 @@ func (m *middleware) scanParts(r *http.Request, surface hashmatch.Surface, item 
 	if gate.CheckID(fmt.Sprintf("%s/%d", item, m.MaxParts)) != nil {
 		return nil, Answer{}, problemItem
 	}
-	parts := newPartReader(body.section(0, body.length), boundary, m.MaxParts)
+	parts := NewParts(body.section(0, body.length), boundary, m.MaxParts)
 	anew := &rewriter{body: body, boundary: "hashmatch-" + rand.Text() + rand.Text()}
 	var results []Result
 	for {
-		one, err := parts.next()
+		one, err := parts.Next()
 		if err == io.EOF {
 			break
 		}
@@ -210,7 +208,7 @@ func (m *middleware) scanParts(r *http.Request, surface hashmatch.Surface, item 
 		if err := anew.header(one); err != nil {
 			return nil, Answer{}, problemMultipart.with(err.Error())
 		}
-		_, upload, err := one.open()
+		_, upload, err := one.Open()
 		if err != nil {
 			return nil, Answer{}, bodyProblem(err)
 		}
@@ -279,7 +277,7 @@ func (w *rewriter) text(text string) {
 }
 
 // header writes the headers of one part: those that were understood, as they were understood.
-func (w *rewriter) header(p *part) error {
+func (w *rewriter) header(p *Part) error {
 	var text strings.Builder
 	text.WriteString("--" + w.boundary + "\r\n")
 	if p.disposition != "" {
@@ -294,7 +292,7 @@ func (w *rewriter) header(p *part) error {
 		again, parameters, err := mime.ParseMediaType(line)
 		filename, named := parameters["filename"]
 		if err != nil || again != p.disposition || parameters["name"] != p.name || filename != p.filename || named != p.named {
-			return multipartError(fmt.Sprintf("part %d: a name that cannot be written again", p.number))
+			return MultipartError(fmt.Sprintf("part %d: a name that cannot be written again", p.number))
 		}
 		text.WriteString("Content-Disposition: " + line + "\r\n")
 	}
@@ -306,7 +304,7 @@ func (w *rewriter) header(p *part) error {
 	return nil
 }
 
-func (w *rewriter) content(p *part) {
+func (w *rewriter) content(p *Part) {
 	w.pieces, w.length = append(w.pieces, w.body.section(p.start, p.end)), w.length+p.end-p.start
 	w.text("\r\n")
 }

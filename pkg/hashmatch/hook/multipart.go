@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
-	"net/http"
 	"strings"
 	"unicode/utf8"
 
@@ -21,9 +19,13 @@ import (
 //   - text before the first boundary or after the last one;
 //   - lines of headers that do not end in CRLF, are folded, or come twice;
 //   - the boundary anywhere but at the end of a part, or with something after it in its line;
-//   - parts within parts, and contents in an encoding (base64, quoted-printable, gzip).
+//   - the boundary in a header;
+//   - file names that another reader may see where this one does not;
+//   - parts or messages within parts, pieces of files, and contents in an encoding (base64, quoted-printable, gzip).
 //
-// Each refusal is an error of type multipartError.
+// Every dialect that takes forms reads them with this.
+//
+// Each refusal is an error of type MultipartError.
 
 // The limits of a multipart body, besides the number of parts.
 const (
@@ -35,21 +37,22 @@ const (
 )
 
 // MaxFormValue is the length in bytes of the longest form value that is no upload. A part is a form value, and not
-// scanned, if it has no file name, says no content type but text/plain, and is UTF-8 of at most this length without
+// scanned, if its disposition is form-data without a file name, it says no content type but text/plain, and it is UTF-8 of at most this length without
 // control characters other than tab and line ends: no picture that is decoded anywhere can be that. A part with an
 // empty file name and no content is what browsers send for a field in which no file was chosen; there is nothing in it
 // to scan. Every other part is an upload.
 const MaxFormValue = 64 << 10
 
-// multipartError says why a multipart body was refused: for the client, without a byte of content.
-type multipartError string
+// MultipartError says why a multipart body was refused: for the client, without a byte of content.
+type MultipartError string
 
-func (e multipartError) Error() string { return "multipart: " + string(e) }
+func (e MultipartError) Error() string { return "multipart: " + string(e) }
 
-var errTooManyParts = errors.New("multipart: more parts than the limit")
+// ErrTooManyParts says that a multipart body has more parts than its reader was told to read.
+var ErrTooManyParts = errors.New("multipart: more parts than the limit")
 
-// partReader reads the parts of one body, in order. It is not safe for concurrent use.
-type partReader struct {
+// Parts reads the parts of one body, in order. It is not safe for concurrent use.
+type Parts struct {
 	source    *counter
 	r         *bufio.Reader // of source
 	dash      []byte        // "--" and the boundary
@@ -58,43 +61,15 @@ type partReader struct {
 	number    int   // of the part that is being read, from 1
 	safe      int   // bytes at the front of r that are content for certain
 	inside    bool  // a part is being read
-	current   *part // that part, or the one before
+	current   *Part // that part, or the one before
 	final     bool  // the closing boundary was read
 	err       error // why the body cannot be read on; nil while it can
 }
 
-// boundaryOf returns the boundary of a multipart body. ok is false if the content type is none of a multipart body; a
-// content type that could be taken for one, and is none that is read here, is an error.
-func boundaryOf(h http.Header) (boundary string, ok bool, err error) {
-	values := h.Values("Content-Type")
-	if len(values) > 1 {
-		return "", false, multipartError("several content types")
-	}
-	stated := strings.Join(values, "")
-	kind, parameters, err := mime.ParseMediaType(stated)
-	if err != nil || !strings.HasPrefix(kind, "multipart/") {
-		if strings.Contains(strings.ToLower(stated), "multipart") {
-			return "", false, multipartError("its content type cannot be read")
-		}
-		return "", false, nil
-	}
-	if kind != "multipart/form-data" && kind != "multipart/mixed" {
-		return "", false, multipartError("want multipart/form-data or multipart/mixed")
-	}
-	boundary = parameters["boundary"]
-	if boundary == "" {
-		return "", false, multipartError("it states no boundary")
-	}
-	const letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'()+_,-./:=?" // and no space: some trim it
-	if len(boundary) > maxBoundary || strings.Trim(boundary, letters) != "" {
-		return "", false, multipartError("its boundary is none")
-	}
-	return boundary, true, nil
-}
-
-func newPartReader(body io.Reader, boundary string, max int) *partReader {
+// NewParts returns a reader of up to max parts of a multipart body. Boundary gives the boundary.
+func NewParts(body io.Reader, boundary string, max int) *Parts {
 	source := &counter{r: body}
-	return &partReader{
+	return &Parts{
 		source: source, r: bufio.NewReaderSize(source, multipartBuffer), dash: []byte("--" + boundary), delimiter: []byte("\r\n--" + boundary), max: max,
 	}
 }
@@ -112,10 +87,11 @@ func (c *counter) Read(p []byte) (int, error) {
 }
 
 // offset is where in the body the reader is.
-func (p *partReader) offset() int64 { return p.source.n - int64(p.r.Buffered()) }
+func (p *Parts) offset() int64 { return p.source.n - int64(p.r.Buffered()) }
 
-// next returns the next part, after reading what is left of the one before. It returns io.EOF after the last.
-func (p *partReader) next() (*part, error) {
+// Next returns the next part, after reading what is left of the one before. It returns io.EOF after the last. Other errors
+// are final: a MultipartError, ErrTooManyParts, or that of the body.
+func (p *Parts) Next() (*Part, error) {
 	if p.err == nil {
 		p.begin()
 	}
@@ -133,7 +109,7 @@ func (p *partReader) next() (*part, error) {
 }
 
 // begin reads up to the headers of the next part, or says in p.err why there is none.
-func (p *partReader) begin() {
+func (p *Parts) begin() {
 	if p.number == 0 {
 		p.first()
 	} else {
@@ -144,14 +120,14 @@ func (p *partReader) begin() {
 	case p.final:
 		p.err = p.end()
 	case p.number == p.max:
-		p.err = errTooManyParts
+		p.err = ErrTooManyParts
 	default:
 		p.number++
 	}
 }
 
 // finish reads what is left of the part that is being read.
-func (p *partReader) finish() error {
+func (p *Parts) finish() error {
 	if p.inside {
 		_, _ = io.Copy(io.Discard, content{p})
 	}
@@ -159,7 +135,7 @@ func (p *partReader) finish() error {
 }
 
 // first reads the first boundary. A line end before it is allowed: some libraries send one.
-func (p *partReader) first() {
+func (p *Parts) first() {
 	if head, _ := p.r.Peek(2); string(head) == "\r\n" {
 		_, _ = p.r.Discard(2)
 	}
@@ -168,7 +144,7 @@ func (p *partReader) first() {
 	case err != nil && err != io.EOF:
 		p.err = err
 	case !bytes.HasPrefix(head, p.dash):
-		p.err = multipartError("it does not begin with its boundary")
+		p.err = MultipartError("it does not begin with its boundary")
 	default:
 		p.err = p.after(head[len(p.dash):])
 		_, _ = p.r.Discard(len(head))
@@ -176,7 +152,7 @@ func (p *partReader) first() {
 }
 
 // after looks at the two bytes behind a boundary.
-func (p *partReader) after(two []byte) error {
+func (p *Parts) after(two []byte) error {
 	switch string(two) {
 	case "\r\n":
 		return nil
@@ -184,11 +160,11 @@ func (p *partReader) after(two []byte) error {
 		p.final = true
 		return nil
 	}
-	return multipartError("something follows a boundary in its line")
+	return MultipartError("something follows a boundary in its line")
 }
 
 // end checks that nothing follows the closing boundary but a line end.
-func (p *partReader) end() error {
+func (p *Parts) end() error {
 	rest, err := p.r.Peek(3)
 	switch {
 	case err == nil:
@@ -197,38 +173,39 @@ func (p *partReader) end() error {
 	case len(rest) == 0 || string(rest) == "\r\n":
 		return io.EOF
 	}
-	return multipartError("something follows its end")
+	return MultipartError("something follows its end")
 }
 
 // header reads the headers of one part.
-func (p *partReader) header() (*part, error) {
-	one := &part{number: p.number, reader: p}
+func (p *Parts) header() (*Part, error) {
+	one := &Part{number: p.number, reader: p}
 	seen := make(map[string]bool)
 	for length := 0; ; {
 		line, err := p.r.ReadSlice('\n')
 		length += len(line)
 		switch {
 		case length > maxPartHeader || err == bufio.ErrBufferFull:
-			return nil, multipartError(fmt.Sprintf("part %d: headers of over %d bytes", p.number, maxPartHeader))
+			return nil, MultipartError(fmt.Sprintf("part %d: headers of over %d bytes", p.number, maxPartHeader))
 		case err == io.EOF:
-			return nil, multipartError(fmt.Sprintf("part %d: it ends within its headers", p.number))
+			return nil, MultipartError(fmt.Sprintf("part %d: it ends within its headers", p.number))
 		case err != nil:
 			return nil, err
 		case len(line) == 2 && line[0] == '\r':
 			return one, one.check()
 		}
 		name, value, ok := headerLine(line)
+		ok = ok && !bytes.Contains(line, p.dash)
 		switch {
 		case !ok:
-			return nil, multipartError(fmt.Sprintf("part %d: a header that cannot be read", p.number))
+			return nil, MultipartError(fmt.Sprintf("part %d: a header that cannot be read", p.number))
 		case seen[name]:
-			return nil, multipartError(fmt.Sprintf("part %d: a header that comes twice", p.number))
+			return nil, MultipartError(fmt.Sprintf("part %d: a header that comes twice", p.number))
 		case len(seen) == maxPartHeaders:
-			return nil, multipartError(fmt.Sprintf("part %d: more than %d headers", p.number, maxPartHeaders))
+			return nil, MultipartError(fmt.Sprintf("part %d: more than %d headers", p.number, maxPartHeaders))
 		}
 		seen[name] = true
 		if err := one.set(name, value); err != nil {
-			return nil, multipartError(fmt.Sprintf("part %d: %v", p.number, err))
+			return nil, MultipartError(fmt.Sprintf("part %d: %v", p.number, err))
 		}
 	}
 }
@@ -237,13 +214,11 @@ func (p *partReader) header() (*part, error) {
 func headerLine(line []byte) (name, value string, ok bool) {
 	text, ended := strings.CutSuffix(string(line), "\r\n")
 	name, value, found := strings.Cut(text, ":")
-	if !ended || !found || name == "" || !utf8.ValidString(value) {
+	if !ended || !found || !utf8.ValidString(value) {
 		return "", "", false
 	}
-	for i := range len(name) {
-		if c := name[i] | 0x20; (c < 'a' || c > 'z') && (name[i] < '0' || name[i] > '9') && name[i] != '-' {
-			return "", "", false
-		}
+	if !IsToken(name) { // a space before the colon, for one
+		return "", "", false
 	}
 	for i := range len(value) {
 		if value[i] < ' ' && value[i] != '\t' || value[i] == 0x7f {
@@ -253,11 +228,11 @@ func headerLine(line []byte) (name, value string, ok bool) {
 	return strings.ToLower(name), strings.Trim(value, " \t"), true
 }
 
-// content is what is left of the part that a partReader is at.
-type content struct{ *partReader }
+// content is what is left of the part that a Parts is at.
+type content struct{ *Parts }
 
 func (c content) Read(b []byte) (int, error) {
-	p := c.partReader
+	p := c.Parts
 	switch {
 	case len(b) == 0:
 		return 0, nil
@@ -278,11 +253,11 @@ func (c content) Read(b []byte) (int, error) {
 }
 
 // search finds how much of the buffer is content, or reads the boundary that ends the part.
-func (p *partReader) search() {
+func (p *Parts) search() {
 	needed := len(p.delimiter) + 2
 	if _, err := p.r.Peek(needed); err != nil {
 		if p.err = err; err == io.EOF {
-			p.err = multipartError("it ends within a part")
+			p.err = MultipartError("it ends within a part")
 		}
 		return
 	}
@@ -292,7 +267,7 @@ func (p *partReader) search() {
 	case at < 0: // a boundary may begin in the last bytes
 		p.safe = len(buffered) - len(p.delimiter) + 1
 	case at < 2 || buffered[at-2] != '\r' || buffered[at-1] != '\n':
-		p.err = multipartError("its boundary stands within a line")
+		p.err = MultipartError("its boundary stands within a line")
 	case at > 2:
 		p.safe = at - 2
 	default:
@@ -303,98 +278,10 @@ func (p *partReader) search() {
 }
 
 // failure is what a scanner is told when a part cannot be read to its end.
-func (p *partReader) failure() error {
+func (p *Parts) failure() error {
 	var failure *hashmatch.Failure
 	if errors.As(p.err, &failure) {
 		return p.err
 	}
 	return &hashmatch.Failure{Code: hashmatch.Unreadable, Detail: "the multipart body cannot be read to the end of the part"}
-}
-
-// part is one part of a multipart body: valid until the next one is read.
-type part struct {
-	number      int
-	disposition string // "form-data", mostly; "" if it states none
-	name        string
-	filename    string
-	named       bool // it has a file name, though that may be empty
-	contentType string
-	item        string // Hashmatch-Item
-	start, end  int64  // of its content in the body; end is known when it was read to its end
-	reader      *partReader
-}
-
-// set takes one header. Those that it does not know say nothing of the content.
-func (p *part) set(name, value string) error {
-	switch name {
-	case "content-disposition":
-		disposition, parameters, err := mime.ParseMediaType(value)
-		if err != nil {
-			return errors.New("a content disposition that cannot be read")
-		}
-		p.disposition, p.name = disposition, parameters["name"]
-		p.filename, p.named = parameters["filename"]
-	case "content-type":
-		lower := strings.ToLower(value)
-		if strings.Contains(lower, "multipart/") || strings.Contains(lower, "message/") {
-			return errors.New("parts within a part")
-		}
-		p.contentType = value
-	case "content-transfer-encoding":
-		if lower := strings.ToLower(value); lower != "binary" && lower != "8bit" && lower != "7bit" {
-			return errors.New("a content transfer encoding")
-		}
-	case "content-encoding":
-		if !strings.EqualFold(value, "identity") {
-			return errors.New("a content encoding")
-		}
-	case "hashmatch-item":
-		p.item = value
-	}
-	return nil
-}
-
-func (p *part) check() error {
-	for _, text := range []string{p.name, p.filename} {
-		if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == utf8.RuneError }) {
-			return multipartError(fmt.Sprintf("part %d: a name with control characters", p.number))
-		}
-	}
-	return nil
-}
-
-// open reads enough of the part to tell what it is: a form value, returned whole, or an upload, for which content is
-// not nil. An error is the body's.
-func (p *part) open() (value []byte, upload io.Reader, err error) {
-	whole := content{p.reader}
-	limit := 0
-	switch {
-	case p.named && p.filename == "":
-	case p.named || !plainType(p.contentType):
-		return nil, whole, nil
-	default:
-		limit = MaxFormValue
-	}
-	value, err = io.ReadAll(io.LimitReader(whole, int64(limit)+1))
-	switch {
-	case err != nil:
-		return nil, nil, p.reader.err
-	case len(value) > limit || !plainText(value):
-		return nil, io.MultiReader(bytes.NewReader(value), whole), nil
-	}
-	return value, nil, nil
-}
-
-func plainType(contentType string) bool {
-	if contentType == "" {
-		return true
-	}
-	kind, _, err := mime.ParseMediaType(contentType)
-	return err == nil && kind == "text/plain"
-}
-
-func plainText(b []byte) bool {
-	return utf8.Valid(b) && bytes.IndexFunc(b, func(r rune) bool {
-		return r < ' ' && r != '\t' && r != '\r' && r != '\n' || r == 0x7f
-	}) < 0
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"pgregory.net/rapid"
 )
 
 // seen is one part as a parser saw it.
@@ -20,17 +22,17 @@ type seen struct {
 }
 
 func readParts(body io.Reader, boundary string, max int) ([]seen, error) {
-	p := newPartReader(body, boundary, max)
+	p := NewParts(body, boundary, max)
 	var list []seen
 	for {
-		one, err := p.next()
+		one, err := p.Next()
 		if err == io.EOF {
 			return list, nil
 		}
 		if err != nil {
 			return list, err
 		}
-		value, upload, err := one.open()
+		value, upload, err := one.Open()
 		if err != nil {
 			return list, err
 		}
@@ -118,7 +120,7 @@ func TestPartsAreRead(t *testing.T) {
 			}
 		}
 	}
-	if _, err := readParts(bytes.NewReader(body), boundary, 3); !errors.Is(err, errTooManyParts) {
+	if _, err := readParts(bytes.NewReader(body), boundary, 3); !errors.Is(err, ErrTooManyParts) {
 		t.Errorf("four parts of three: %v", err)
 	}
 	if _, err := readParts(bytes.NewReader(append([]byte("\r\n"), body...)), boundary, 4); err != nil {
@@ -172,7 +174,7 @@ func TestTricksAreRefused(t *testing.T) {
 		"nothing":                     "",
 	} {
 		list, err := readParts(strings.NewReader(body), "b", 64)
-		var refused multipartError
+		var refused MultipartError
 		if !errors.As(err, &refused) {
 			t.Errorf("%s: %q, %v", name, list, err)
 		} else if strings.Contains(err.Error(), "evil") {
@@ -199,7 +201,7 @@ func TestBoundary(t *testing.T) {
 		"multipart/related; boundary=a": "", "multipart/form-data; boundary=\"a b\"": "", "multipart/form-data; boundary=a;;;=": "",
 		"x multipart/form-data; boundary=a": "", "multipart/form-data; boundary=" + strings.Repeat("a", 71): "", "multipart/form-data; boundary=\"\xe4\"": "",
 	} {
-		boundary, ok, err := boundaryOf(http.Header{"Content-Type": {stated}})
+		boundary, ok, err := Boundary(http.Header{"Content-Type": {stated}})
 		got := boundary
 		if err == nil && !ok {
 			got = "-"
@@ -208,7 +210,7 @@ func TestBoundary(t *testing.T) {
 			t.Errorf("%q: %q, %v, %v; want %q", stated, boundary, ok, err, want)
 		}
 	}
-	if _, _, err := boundaryOf(http.Header{"Content-Type": {"image/jpeg", "multipart/form-data; boundary=b"}}); err == nil {
+	if _, _, err := Boundary(http.Header{"Content-Type": {"image/jpeg", "multipart/form-data; boundary=b"}}); err == nil {
 		t.Error("two content types are taken")
 	}
 }
@@ -230,7 +232,7 @@ func TestFormValues(t *testing.T) {
 		"unreadable type":         {`form-data; name="a"`, ";", "text", false},
 		"file name":               {`form-data; name="a"; filename="x"`, "", "text", false},
 		"encoded file name":       {`form-data; name="a"; filename*=utf-8''x`, "", "text", false},
-		"no disposition":          {``, "", "text", true},
+		"no disposition":          {``, "", "text", false},
 		"no file chosen":          {`form-data; name="a"; filename=""`, "application/octet-stream", "", true},
 		"content, empty name":     {`form-data; name="a"; filename=""`, "application/octet-stream", "text", false},
 		"empty file with a name":  {`form-data; name="a"; filename="x"`, "", "", false},
@@ -243,12 +245,12 @@ func TestFormValues(t *testing.T) {
 		if c.contentType != "" {
 			text += "Content-Type: " + c.contentType + "\r\n"
 		}
-		p := newPartReader(strings.NewReader(text+"\r\n"+c.content+"\r\n--b--\r\n"), "b", 4)
-		one, err := p.next()
+		p := NewParts(strings.NewReader(text+"\r\n"+c.content+"\r\n--b--\r\n"), "b", 4)
+		one, err := p.Next()
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		value, upload, err := one.open()
+		value, upload, err := one.Open()
 		if err != nil || (upload == nil) != c.value {
 			t.Errorf("%s: value %v, %v; want %v", name, upload == nil, err, c.value)
 			continue
@@ -262,6 +264,68 @@ func TestFormValues(t *testing.T) {
 			t.Errorf("%s: %.40q", name, value)
 		}
 	}
+}
+
+// TestPartsAgree has the standard library write forms of any content, and reads the same back, however it arrives.
+func TestPartsAgree(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var body bytes.Buffer
+		w := multipart.NewWriter(&body)
+		if err := w.SetBoundary("XX"); err != nil {
+			t.Fatal(err)
+		}
+		// Pieces of delimiters, without the boundary itself.
+		contents := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) string {
+			pieces := rapid.SliceOfN(rapid.SampledFrom([]string{"\r", "\n", "-", "--", "\r\n", "\r\n--", "X-", "a", strings.Repeat("b", 40_000)}), 0, 20).Draw(t, "pieces")
+			return strings.Join(pieces, "")
+		}), 0, 5).Draw(t, "contents")
+		for _, content := range contents {
+			part, err := w.CreatePart(textproto.MIMEHeader{"Content-Disposition": {"form-data; name=f; filename=g"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprint(part, content)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		p := NewParts(&dribble{body.Bytes(), rapid.IntRange(1, 50_000).Draw(t, "step")}, "XX", len(contents)+1)
+		for i := 0; ; i++ {
+			one, err := p.Next()
+			if err == io.EOF && i == len(contents) {
+				return
+			}
+			if err != nil || one.FileName() != "g" {
+				t.Fatalf("part %d of %d: %+v, %v", i, len(contents), one, err)
+			}
+			if rapid.IntRange(0, 3).Draw(t, "skip") == 0 {
+				continue // Next goes past it
+			}
+			_, upload, err := one.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(upload)
+			if err != nil || string(got) != contents[i] {
+				t.Fatalf("part %d: %d bytes, want %d: %v", i, len(got), len(contents[i]), err)
+			}
+		}
+	})
+}
+
+// dribble gives a few bytes at a time.
+type dribble struct {
+	left []byte
+	step int
+}
+
+func (d *dribble) Read(p []byte) (int, error) {
+	if len(d.left) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, d.left[:min(d.step, len(d.left))])
+	d.left = d.left[n:]
+	return n, nil
 }
 
 // FuzzMultipart: what is taken at all, the standard library's parser reads in the same way.
@@ -284,6 +348,9 @@ func FuzzMultipart(f *testing.F) {
 		want, err := readByGo(body, "b")
 		if err != nil || len(want) != len(got) {
 			t.Fatalf("%d parts; the standard library reads %d, %v", len(got), len(want), err)
+		}
+		if n := bytes.Count(body, []byte("--b")); n != len(got)+1 {
+			t.Fatalf("%d boundaries in the body, %d parts", n, len(got))
 		}
 		for i := range got {
 			if got[i].content != want[i].content {

@@ -36,7 +36,7 @@ func (a *api) scan(w http.ResponseWriter, r *http.Request) error {
 	if r.ContentLength > a.MaxBytes {
 		return problemTooLong
 	}
-	boundary, multipart, err := boundaryOf(r.Header)
+	boundary, multipart, err := Boundary(r.Header)
 	if err != nil {
 		return problemMultipart.with(err.Error())
 	}
@@ -90,7 +90,7 @@ func (a *api) scanRequest(r *http.Request) (scanRequest, error) {
 	if request.named, err = flag(values, "part_items"); err != nil {
 		return request, err
 	}
-	return request, encoded(r)
+	return request, whole(r)
 }
 
 func (a *api) scanRaw(r *http.Request, request scanRequest, body *cappedBody) (Answer, error) {
@@ -111,17 +111,17 @@ func (a *api) scanParts(r *http.Request, request scanRequest, body *cappedBody, 
 	if err := gate.CheckID(fmt.Sprintf("%s/%d", item, a.MaxParts)); err != nil {
 		return Answer{}, problemItem.with("too long to be followed by the number of a part")
 	}
-	parts := newPartReader(body, boundary, a.MaxParts)
+	parts := NewParts(body, boundary, a.MaxParts)
 	results, used := []Result{}, make(map[string]bool)
 	for {
-		one, err := parts.next()
+		one, err := parts.Next()
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
 			return Answer{}, bodyProblem(err)
 		}
-		_, content, err := one.open()
+		_, content, err := one.Open()
 		if err != nil {
 			return Answer{}, bodyProblem(err)
 		}
@@ -223,10 +223,10 @@ func bodyFailure(err error) error {
 
 // bodyProblem is the answer to a multipart body that cannot be read.
 func bodyProblem(err error) error {
-	var refused multipartError
+	var refused MultipartError
 	var failure *hashmatch.Failure
 	switch {
-	case errors.Is(err, errTooManyParts):
+	case errors.Is(err, ErrTooManyParts):
 		return problemTooManyParts
 	case errors.As(err, &refused):
 		return problemMultipart.with(refused.Error())

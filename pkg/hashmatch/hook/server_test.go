@@ -396,9 +396,9 @@ func TestTLS(t *testing.T) {
 	s, l := serving(t, ServerConfig{
 		MaxConnections: 2,
 		TLS:            &tls.Config{Certificates: []tls.Certificate{own}, ClientCAs: pool, ClientAuth: tls.VerifyClientCertIfGiven},
-		Handler: auth.Require(ScopeScan, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		Handler: auth.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, CallerOf(r.Context()).Name+" "+r.Proto)
-		})),
+		}), ScopeScan),
 	})
 	for _, c := range []struct {
 		certificates []tls.Certificate

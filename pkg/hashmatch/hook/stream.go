@@ -3,7 +3,9 @@ package hook
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"sync"
 	"time"
@@ -32,14 +34,15 @@ var ErrServerClosed = errors.New("the server was shut down")
 type StreamServer struct {
 	// Handle speaks the protocol until the conversation ends; the connection is closed when it returns. It sets its
 	// own deadlines. ctx is done when the server shuts down: Handle then finishes the command that it is at, and
-	// begins none. A panic ends the connection, not the server.
+	// begins none. It says with Owe when a client waits for an answer, and writes through Say. A panic ends the
+	// connection, not the server.
 	Handle         func(ctx context.Context, conn net.Conn)
 	MaxConnections int          // 0 means DefaultMaxConnections
 	Logger         *slog.Logger // nil means silence
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
-	conns     map[net.Conn]struct{}
+	conns     map[net.Conn]*spoken
 	idle      map[net.Conn]bool
 	closed    bool
 	ctx       context.Context
@@ -58,7 +61,7 @@ func (s *StreamServer) start() bool {
 		if s.MaxConnections <= 0 {
 			s.MaxConnections = DefaultMaxConnections
 		}
-		s.listeners, s.conns = make(map[net.Listener]struct{}), make(map[net.Conn]struct{})
+		s.listeners, s.conns = make(map[net.Listener]struct{}), make(map[net.Conn]*spoken)
 		s.idle = make(map[net.Conn]bool)
 		s.slots = make(chan struct{}, s.MaxConnections)
 		s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -125,7 +128,7 @@ func (s *StreamServer) admit(conn net.Conn) bool {
 	if s.closed {
 		return false
 	}
-	s.conns[conn] = struct{}{}
+	s.conns[conn] = new(spoken)
 	s.running.Add(1)
 	return true
 }
@@ -162,8 +165,79 @@ func (s *StreamServer) Connections() int {
 	return len(s.conns)
 }
 
+// spoken is what is said on one connection, by Handle or by Shutdown.
+type spoken struct {
+	mu   sync.Mutex
+	owed string // what Shutdown says if Handle does not answer in time; "" means that no answer is owed
+	over bool   // Shutdown has said it
+}
+
+// Owe says that an answer is owed on a connection, and what Shutdown says in its place if Handle has not given it when the
+// time is over: many clients take a connection that closes without a word for a pass. "" means that none is owed.
+func (s *StreamServer) Owe(conn net.Conn, instead string) {
+	if said := s.spoken(conn); said != nil {
+		said.mu.Lock()
+		said.owed = instead
+		said.mu.Unlock()
+	}
+}
+
+// Say has write write to a connection, and nobody else while it does. With answered it is the answer that was owed. It
+// returns ErrServerClosed, without a call of write, if Shutdown has answered.
+func (s *StreamServer) Say(conn net.Conn, answered bool, write func() error) error {
+	said := s.spoken(conn)
+	if said == nil {
+		return write()
+	}
+	said.mu.Lock()
+	defer said.mu.Unlock()
+	if said.over {
+		return ErrServerClosed
+	}
+	if answered {
+		said.owed = ""
+	}
+	return write()
+}
+
+func (s *StreamServer) spoken(conn net.Conn) *spoken {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conns[conn]
+}
+
+// lastWords is how long Shutdown takes, after its time, to say what is owed and have it read.
+const lastWords = time.Second
+
+// lastWord says what is owed on a connection, and waits for the client to take it: closing with bytes unread would reset
+// the connection, and the client could lose the answer.
+func lastWord(conn net.Conn, said *spoken) {
+	end := time.Now().Add(lastWords)
+	_ = conn.SetWriteDeadline(end) // also of what Handle is writing
+	said.mu.Lock()
+	owed := said.owed
+	said.owed, said.over = "", true
+	if owed != "" {
+		_, _ = io.WriteString(conn, owed) // a client that is gone has no answer
+	}
+	said.mu.Unlock()
+	if owed == "" {
+		return
+	}
+	if half, ok := conn.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+		return
+	}
+	b := make([]byte, 32<<10)
+	for time.Now().Before(end) {
+		_ = conn.SetReadDeadline(end) // Handle may set another
+		if _, err := conn.Read(b); err != nil {
+			return
+		}
+	}
+}
+
 // Shutdown accepts no more, closes the connections that wait for a command, and waits for the others until ctx is
-// done; then it closes them too and returns the error of ctx.
+// done; then it says on each what is owed (see Owe), closes it, a second later at most, and returns the error of ctx.
 func (s *StreamServer) Shutdown(ctx context.Context) error {
 	if !s.start() {
 		return nil
@@ -191,10 +265,18 @@ func (s *StreamServer) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
-	for conn := range s.conns {
-		conn.Close()
-	}
+	left := maps.Clone(s.conns)
 	s.mu.Unlock()
+	var saying sync.WaitGroup
+	for conn, said := range left {
+		closing := time.AfterFunc(lastWords, func() { conn.Close() })
+		saying.Go(func() {
+			lastWord(conn, said)
+			closing.Stop()
+			conn.Close()
+		})
+	}
+	saying.Wait()
 	<-done
 	return ctx.Err()
 }

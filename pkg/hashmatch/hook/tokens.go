@@ -93,13 +93,21 @@ func NewToken() (token, hash string) {
 }
 
 // LoadTokens reads a tokens file. It refuses one that anybody but its owner can read, where the system has such
-// permissions.
+// permissions. In an empty one, or one with an empty array, there is no token, and none is valid.
 func LoadTokens(path string) (*Tokens, error) {
 	return loadTokens(path, &limits{byName: make(map[string]*bucket)})
 }
 
 // Reload reads the same file again; what callers have used of their rates stays used. With an error t stays as it is.
 func (t *Tokens) Reload() (*Tokens, error) { return loadTokens(t.path, t.limits) }
+
+// None returns the same file without a token in it, for when it is gone: Reload reads it again.
+func (t *Tokens) None() *Tokens {
+	return &Tokens{path: t.path, names: make(map[string]*grant), limits: t.limits}
+}
+
+// Len returns how many tokens there are.
+func (t *Tokens) Len() int { return len(t.secrets) + len(t.names) }
 
 func loadTokens(path string, limits *limits) (*Tokens, error) {
 	text, err := readPrivate(path)
@@ -143,6 +151,9 @@ func readPrivate(path string) ([]byte, error) {
 
 func parseTokens(text []byte, limits *limits) (*Tokens, error) {
 	var list []Token
+	if len(bytes.TrimSpace(text)) == 0 {
+		text = []byte("[]")
+	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&list); err != nil {
@@ -151,8 +162,8 @@ func parseTokens(text []byte, limits *limits) (*Tokens, error) {
 	if _, err := decoder.Token(); err != io.EOF {
 		return nil, errors.New("something follows the JSON array")
 	}
-	if len(list) == 0 {
-		return nil, errors.New("no token in it")
+	if list == nil {
+		return nil, errors.New("not a JSON array of tokens")
 	}
 	if len(list) > maxTokens {
 		return nil, fmt.Errorf("more than %d tokens", maxTokens)

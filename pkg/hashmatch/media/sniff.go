@@ -132,7 +132,8 @@ func brand(head []byte) string {
 	return format
 }
 
-// isIcon tells icons and cursors: a count, and a first entry with a reserved zero and a size.
+// isIcon tells icons and cursors: a count, and a first entry with a size, behind the directory. The entry's reserved byte
+// may be anything: what wrote 255 there is read everywhere.
 func isIcon(head []byte) bool {
 	if len(head) < 6 || head[0] != 0 || head[1] != 0 || (head[2] != 1 && head[2] != 2) || head[3] != 0 {
 		return false
@@ -140,7 +141,7 @@ func isIcon(head []byte) bool {
 	if head[4] == 0 && head[5] == 0 {
 		return false
 	}
-	return len(head) < 22 || (head[9] == 0 && binary.LittleEndian.Uint32(head[14:]) > 0 && binary.LittleEndian.Uint32(head[18:]) >= 22)
+	return len(head) < 22 || (binary.LittleEndian.Uint32(head[14:]) > 0 && binary.LittleEndian.Uint32(head[18:]) >= 22)
 }
 
 // isPNM tells the portable bitmaps P1 to P7, and Pf and PF: a white space and a digit, comment or header follow.

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"example.org/hashmatch/pkg/hashmatch"
 	"example.org/hashmatch/pkg/hashmatch/gate"
 	"example.org/hashmatch/pkg/hashmatch/readiness"
 )
@@ -20,12 +21,25 @@ type Sources struct {
 	Readiness   func() readiness.Status
 	Ready       func() error
 	Trips       func() int
-	Pending     func() int64 // items that wait for a person
-	Undelivered func() int64 // decisions that the application was not told of yet
+	Reloads     func() Reloads
+	Surfaces    func() []string // the names of those that are declared
+	Pending     func() Pending  // items that wait for a person
+	Undelivered func() int64    // decisions that the application was not told of yet
 }
+
+// Reloads says how reading the configuration, and all that it names, went since the start.
+type Reloads struct {
+	OK            bool // the last one is in force
+	Done, Refused int64
+	Aside         int // lists of which another revision is in force than their files hold
+}
+
+// Pending counts items by the action that was answered.
+type Pending struct{ Held, Blocked int64 }
 
 // Metrics counts answers, and shows the sources. It implements gate.Observer and is safe for concurrent use.
 type Metrics struct {
+	sources  Sources
 	registry *prometheus.Registry
 	uploads  *prometheus.CounterVec
 	failures *prometheus.CounterVec
@@ -49,6 +63,7 @@ func New(sources Sources) *Metrics {
 		}, labels)
 	}
 	m := &Metrics{
+		sources:  sources,
 		registry: prometheus.NewRegistry(),
 		uploads:  counter("uploads_total", "Uploads answered. action is what the caller was told, verdict what was found.", "surface", "dialect", "action", "verdict", "shadow"),
 		failures: counter("failures_total", "Reasons why uploads were not scanned in full.", "surface", "code"),
@@ -60,12 +75,24 @@ func New(sources Sources) *Metrics {
 	}
 	m.registry.MustRegister(m.uploads, m.failures, m.notes, m.matches, m.effects, m.took, m.stages, &state{sources},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, effect := range gate.Effects() {
+		m.effects.WithLabelValues(effect)
+	}
 	return m
 }
 
 // Handler answers with the metrics in Prometheus' formats.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
+	show := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A counter that appears with its first event shows no increase: what alerts look at is there from the start.
+		for _, surface := range m.sources.Surfaces() {
+			for _, note := range []hashmatch.Note{hashmatch.LowQuality, hashmatch.Overloaded, hashmatch.NotReady} {
+				m.notes.WithLabelValues(surface, string(note))
+			}
+		}
+		show.ServeHTTP(w, r)
+	})
 }
 
 // Checked counts one answer.
@@ -122,14 +149,17 @@ var (
 	memory      = describe("upload_memory_bytes", "Memory that uploads take, as accounted for.")
 	shared      = describe("shared_total", "Uploads that were scanned together with the same bytes of another one.")
 	tripped     = describe("breaker_tripped", "Floods that no person has lifted.")
-	pending     = describe("review_pending", "Items that wait for a person.")
+	pending     = describe("review_pending", "Items that wait for a person, by what was answered: hold or block.", "action")
+	reloadOK    = describe("reload_ok", "1 if the configuration and all that it names is in force as it stands in the files, by the last look at them.")
+	listsAside  = describe("lists_set_aside", "Lists whose files hold a revision that was set aside: another one is in force.")
+	reloads     = describe("reloads_total", "Times that the configuration was read again.", "result")
 	undelivered = describe("review_undelivered", "Decisions that the application was not told of yet.")
 )
 
 // Describe implements prometheus.Collector.
 func (*state) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{ready, canary, checked, listEntries, listAge, listInfo, listOK, waiting, scanning, memory, shared,
-		tripped, pending, undelivered} {
+		tripped, pending, undelivered, reloadOK, listsAside, reloads} {
 		ch <- d
 	}
 }
@@ -163,6 +193,13 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 	gauge(memory, float64(g.Bytes))
 	ch <- prometheus.MustNewConstMetric(shared, prometheus.CounterValue, float64(g.Shared))
 	gauge(tripped, float64(s.sources.Trips()))
-	gauge(pending, float64(s.sources.Pending()))
+	waits := s.sources.Pending()
+	gauge(pending, float64(waits.Held), hashmatch.Hold.String())
+	gauge(pending, float64(waits.Blocked), hashmatch.Block.String())
+	read := s.sources.Reloads()
+	gauge(reloadOK, is(read.OK))
+	gauge(listsAside, float64(read.Aside))
+	ch <- prometheus.MustNewConstMetric(reloads, prometheus.CounterValue, float64(read.Done), "ok")
+	ch <- prometheus.MustNewConstMetric(reloads, prometheus.CounterValue, float64(read.Refused), "refused")
 	gauge(undelivered, float64(s.sources.Undelivered()))
 }

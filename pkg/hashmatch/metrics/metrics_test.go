@@ -24,7 +24,9 @@ func newMetrics() *Metrics {
 			}}
 		},
 		Ready: func() error { return errors.New("no") }, Trips: func() int { return 1 },
-		Pending: func() int64 { return 5 }, Undelivered: func() int64 { return 6 },
+		Reloads:  func() Reloads { return Reloads{Done: 8, Refused: 9, Aside: 3} },
+		Surfaces: func() []string { return []string{"avatars", "banners"} },
+		Pending:  func() Pending { return Pending{Held: 5, Blocked: 7} }, Undelivered: func() int64 { return 6 },
 	})
 }
 
@@ -73,7 +75,9 @@ func TestMetrics(t *testing.T) {
 		`hashmatch_list_entries{list="demo"} 7`, `hashmatch_list_age_seconds{list="demo"} 60`,
 		`hashmatch_list_ok{list="demo"} 1`, `hashmatch_list_ok{list="bad"} 0`, `hashmatch_list_info{list="demo",revision="r1"} 1`,
 		`hashmatch_queue_waiting 3`, `hashmatch_scanning 2`, `hashmatch_upload_memory_bytes 1000`, `hashmatch_shared_total 4`,
-		`hashmatch_breaker_tripped 1`, `hashmatch_review_pending 5`, `hashmatch_review_undelivered 6`,
+		`hashmatch_breaker_tripped 1`, `hashmatch_review_pending{action="hold"} 5`, `hashmatch_review_pending{action="block"} 7`,
+		`hashmatch_reload_ok 0`, `hashmatch_lists_set_aside 3`, `hashmatch_reloads_total{result="ok"} 8`, `hashmatch_reloads_total{result="refused"} 9`,
+		`hashmatch_effects_failed_total{effect="audit"} 0`, `hashmatch_notes_total{note="low_quality",surface="banners"} 0`, `hashmatch_review_undelivered 6`,
 	} {
 		if !strings.Contains(text, want+"\n") {
 			t.Errorf("missing: %s", want)

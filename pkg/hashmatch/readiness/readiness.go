@@ -2,8 +2,8 @@
 // still finds what it must. A service that is not ready holds everything.
 //
 //	Canary   a synthetic picture goes through the whole scanner and must match its planted entry
-//	lists    each is loaded, holds something to search, is not older than its bound, and finds a few of its own
-//	         entries, picked at random, as they are and with bits changed up to the threshold
+//	lists    each is loaded, holds something to search and to act on, is not older than its bound, and finds a few of
+//	         its own entries, picked at random, as they are and with bits changed up to the threshold
 //
 // Call New, then Check once before the first upload, and Run beside the service; Ready answers at once.
 package readiness
@@ -12,8 +12,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +27,7 @@ import (
 type List struct {
 	Name   string
 	MaxAge time.Duration // since its last successful sync; 0 means any
+	Allows bool          // it is an allow-list: none of its entries need be one to act on
 }
 
 // Config is what a Checker is made of. Canary, Scanner, Rules and Lists are required.
@@ -40,6 +43,7 @@ type Config struct {
 	Sample   int // entries of each list that are looked for at each check; 0 means 3
 	// Changed is called when the service becomes ready (nil) or not ready. It must not block. nil: nobody is told.
 	Changed func(err error)
+	Logger  *slog.Logger // of lists that say that they are from the future; nil means silence
 	now     func() time.Time
 	find    func(served *lookup.Served, h hashmatch.Hash, threshold int, ordinal uint32) bool
 }
@@ -70,6 +74,18 @@ type ListStatus struct {
 type Checker struct {
 	config Config
 	last   atomic.Pointer[Status]
+
+	mu    sync.Mutex
+	known map[string]known // by the names of lists
+}
+
+// known is what was found out about a list, for as long as it is the same.
+type known struct {
+	revision   string
+	actionable bool // an entry of it can be acted on
+
+	ahead time.Time // its last sync, if it was in the future; else zero
+	seen  time.Time // when that was noticed
 }
 
 // New returns a Checker that is not ready until Check was called.
@@ -89,7 +105,10 @@ func New(config Config) (*Checker, error) {
 	if config.find == nil {
 		config.find = finds
 	}
-	c := &Checker{config: config}
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Checker{config: config, known: make(map[string]known)}
 	c.last.Store(&Status{Err: ErrNotChecked})
 	return c, nil
 }
@@ -183,10 +202,12 @@ func (c *Checker) list(set *lookup.Set, policy hashmatch.Policy, bound List) Lis
 	served := set.Lists()[at]
 	list := served.List()
 	status.Revision, status.Entries, status.Synced = list.Revision().String(), list.Len(), list.Synced()
-	status.Age = max(0, c.config.now().Round(0).Sub(status.Synced))
+	status.Age = c.age(bound.Name, status.Synced)
 	switch {
 	case list.Len() == 0 || served.Index().Kinds() == 0:
 		status.Err = errors.New("nothing to search in it")
+	case !bound.Allows && !c.actionable(bound.Name, status.Revision, served):
+		status.Err = errors.New("every entry of it is suspended: whatever it finds would be allowed")
 	case bound.MaxAge > 0 && status.Synced.IsZero():
 		status.Err = errors.New("its age is not known")
 	case bound.MaxAge > 0 && status.Age > bound.MaxAge:
@@ -195,6 +216,50 @@ func (c *Checker) list(set *lookup.Set, policy hashmatch.Policy, bound List) Lis
 		status.Err = c.sample(served, policy)
 	}
 	return status
+}
+
+// age returns the time since the last sync of a list. One that says that it is from the future ages from when it was first
+// seen: it would never be too old else.
+func (c *Checker) age(name string, synced time.Time) time.Duration {
+	const tolerance = time.Minute // between the clocks of two machines
+	now := c.config.now().Round(0)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.known[name]
+	switch {
+	case !k.ahead.IsZero() && k.ahead.Equal(synced): // noticed before
+	case synced.After(now.Add(tolerance)):
+		k.ahead, k.seen = synced, now
+		c.known[name] = k
+		c.config.Logger.Warn("a list says that its last sync was in the future: it ages from now", "list", name, "synced", synced)
+	default:
+		return max(0, now.Sub(synced))
+	}
+	return max(0, now.Sub(k.seen))
+}
+
+// actionable says whether a match of some entry of the list can be acted on. It looks once at each revision, and mostly at
+// one entry: suspended ones alone would leave the list searched, and everything in it allowed.
+func (c *Checker) actionable(name, revision string, served *lookup.Served) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.known[name]
+	if k.revision == revision {
+		return k.actionable
+	}
+	k.revision, k.actionable = revision, false
+	kinds := served.Index().Kinds()
+	for _, entry := range served.List().Entries() {
+		if entry.Status != hashmatch.Active && entry.Status != hashmatch.Disputed {
+			continue
+		}
+		if slices.ContainsFunc(entry.Signatures, func(s hashmatch.Signature) bool { return kinds.Has(s.Hash.Kind) }) {
+			k.actionable = true
+			break
+		}
+	}
+	c.known[name] = k
+	return k.actionable
 }
 
 // sample looks for a few entries of the list in the index that is in force.

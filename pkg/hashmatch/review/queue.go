@@ -95,6 +95,9 @@ func open(ctx context.Context, config Config, steps []string) (*Queue, error) {
 			return nil, fmt.Errorf("review: callback: %w", err)
 		}
 	}
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		config.Logger.Warn("review: there is no database: a new one is made, which is as it should be the first time only", "file", config.File)
+	}
 	if q.db, q.file, err = openDatabase(ctx, path, steps, config.maxPages); err != nil {
 		return nil, fmt.Errorf("review: %s: %w", config.File, err)
 	}

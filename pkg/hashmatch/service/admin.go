@@ -85,7 +85,7 @@ func (a breaker) Trips(context.Context) ([]hook.Trip, error) {
 	var trips []hook.Trip
 	for _, t := range a.s.breaker.Trips() {
 		trips = append(trips, hook.Trip{
-			ID: t.ID, Cause: string(t.Cause), Surface: t.Surface, Tenant: t.Tenant, List: t.List, Entry: t.Entry,
+			ID: t.ID, Cause: string(t.Cause), Surface: t.Surface, Tenant: t.Tenant, List: t.List, Entry: t.Entry, Exact: t.Exact,
 			Effect: string(t.Effect), Since: t.Since, Count: t.Count, Bound: t.Bound,
 		})
 	}
@@ -114,9 +114,12 @@ type Status struct {
 	Checked time.Time    `json:"checked"`
 	Canary  bool         `json:"canary"`
 	Lists   []ListStatus `json:"lists"`
+	Aside   []ListAside  `json:"aside"` // revisions of lists that wait for a person, or were refused: others are served
 	Gate    gate.Stats   `json:"gate"`
 	Tripped int          `json:"tripped"` // floods that nobody has lifted
 	Pending int64        `json:"pending"` // items that wait for a person
+	Reload  ReloadStatus `json:"reload"`  // the last reading of the configuration and all that it names
+	Effects []string     `json:"effects"` // those that failed when they were last tried; the service is not ready then
 }
 
 // ListStatus is one list in Status.
@@ -129,13 +132,38 @@ type ListStatus struct {
 	Error    string    `json:"error"`
 }
 
+// ListAside is one revision in Status that is set aside.
+type ListAside struct {
+	List     string    `json:"list"`
+	Revision string    `json:"revision"` // zeros if its file cannot be read
+	Serving  string    `json:"serving"`  // the revision in its place, before what the other withdraws
+	Since    time.Time `json:"since"`
+	Reasons  []string  `json:"reasons"`
+}
+
+// aside returns the revisions that are set aside.
+func (s *Service) aside() []ListAside {
+	out := []ListAside{}
+	for _, a := range s.engine.SetAside() {
+		shown := ListAside{List: a.List, Revision: a.Revision.String(), Serving: a.Serving.String(), Since: a.Since}
+		for _, reason := range a.Reasons {
+			shown.Reasons = append(shown.Reasons, string(reason.Guard))
+		}
+		out = append(out, shown)
+	}
+	return out
+}
+
 func (s *Service) status() any {
 	checked := s.ready.Status()
 	out := Status{
 		Version: s.options.Version, Policy: s.engine.Policy().Revision(), Checked: checked.Checked, Canary: checked.Canary,
-		Lists: []ListStatus{}, Gate: s.gate.Stats(),
+		Lists: []ListStatus{}, Aside: s.aside(), Gate: s.gate.Stats(), Effects: s.effects.failing(),
 	}
-	if err := s.ready.Ready(); err != nil {
+	if last := s.lastReload.Load(); last != nil {
+		out.Reload = *last
+	}
+	if err := s.judging(); err != nil {
 		out.Error = err.Error()
 	}
 	for _, l := range checked.Lists {
@@ -157,18 +185,27 @@ func (s *Service) status() any {
 // sources are what the metrics read when they are asked.
 func (s *Service) sources() metrics.Sources {
 	return metrics.Sources{
-		Gate: func() gate.Stats { return s.gate.Stats() }, Readiness: s.ready.Status, Ready: s.ready.Ready,
+		Gate: func() gate.Stats { return s.gate.Stats() }, Readiness: s.ready.Status, Ready: s.judging,
+		Reloads: s.reloads,
+		Surfaces: func() []string {
+			var names []string
+			for _, d := range s.engine.Config().Declarations {
+				names = append(names, d.Name)
+			}
+			return names
+		},
 		Trips: func() int {
 			if s.breaker == nil {
 				return 0
 			}
 			return len(s.breaker.Trips())
 		},
-		Pending: func() int64 {
+		Pending: func() metrics.Pending {
 			if s.review == nil {
-				return 0
+				return metrics.Pending{}
 			}
-			return s.review.Stats().Pending
+			stats := s.review.Stats()
+			return metrics.Pending{Held: stats.Held, Blocked: stats.Blocked}
 		},
 		Undelivered: func() int64 {
 			if s.review == nil {
@@ -185,7 +222,7 @@ func (s *Service) watching() http.Handler {
 	mux.Handle("GET /metrics", s.metrics.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if s.ready.Ready() != nil {
+		if s.judging() != nil {
 			answer(w, http.StatusServiceUnavailable, "not ready")
 			return
 		}

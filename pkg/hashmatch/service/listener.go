@@ -80,6 +80,7 @@ func (s *Service) build(l config.Listener) (*listener, error) {
 		return nil, err
 	}
 	serve := s.running.Serve
+	log := s.log.With("listener", l.Name)
 	surface := func() (hashmatch.Surface, error) { return s.engine.Surface(l.Surface) }
 	switch l.Dialect {
 	case config.DialectClamd:
@@ -89,7 +90,7 @@ func (s *Service) build(l config.Listener) (*listener, error) {
 			Lists:          func() (int64, time.Time) { return max(1, s.changes.Load()), time.Unix(s.changed.Load(), 0) },
 			CommandTimeout: time.Duration(serve.HeaderTimeout), ReadTimeout: time.Duration(serve.ReadTimeout),
 			IdleTimeout: time.Duration(serve.IdleTimeout), RequestTimeout: time.Duration(serve.RequestTimeout),
-			MaxConnections: serve.MaxConnections, Logger: s.log,
+			MaxConnections: serve.MaxConnections, Logger: log,
 		})
 		return built, nil
 	case config.DialectICAP:
@@ -98,7 +99,7 @@ func (s *Service) build(l config.Listener) (*listener, error) {
 			Checker: s.gate, Surface: surface, ISTag: s.tag, MaxConnections: serve.MaxConnections,
 			MaxBytes: int64(s.running.Limits.MaxDigestBytes), MaxParts: serve.MaxParts,
 			HeaderTimeout: time.Duration(serve.HeaderTimeout), ReadTimeout: time.Duration(serve.ReadTimeout),
-			IdleTimeout: time.Duration(serve.IdleTimeout), Logger: s.log,
+			IdleTimeout: time.Duration(serve.IdleTimeout), Logger: log,
 		})
 		return built, nil
 	}
@@ -109,7 +110,7 @@ func (s *Service) build(l config.Listener) (*listener, error) {
 	built.server, err = hook.NewServer(hook.ServerConfig{
 		Handler: handler, TLS: security, ReadHeaderTimeout: time.Duration(serve.HeaderTimeout), ReadTimeout: time.Duration(serve.ReadTimeout),
 		IdleTimeout: time.Duration(serve.IdleTimeout), RequestTimeout: time.Duration(serve.RequestTimeout),
-		MaxConnections: serve.MaxConnections, Logger: s.log,
+		MaxConnections: serve.MaxConnections, Logger: log,
 	})
 	return built, err
 }
@@ -124,6 +125,7 @@ func (s *Service) handler(l config.Listener, built *listener) (http.Handler, err
 	if l.Dialect == config.DialectMetrics {
 		return s.watching(), nil
 	}
+	log := s.log.With("listener", l.Name)
 	auth, err := hook.NewAuth(s.access(l))
 	if err != nil {
 		return nil, err
@@ -137,9 +139,9 @@ func (s *Service) handler(l config.Listener, built *listener) (http.Handler, err
 	case config.DialectHTTP:
 		api := hook.APIConfig{
 			Checker: s.gate, Surfaces: s.engine.Surface, Auth: auth, Surface: l.Surface, Hasher: s.engine.Scanner,
-			Lists: s.engine.Lists, Policy: rules, Ready: s.ready.Ready, Status: s.status,
+			Lists: s.engine.Lists, Policy: rules, Ready: s.judging, Status: s.status,
 			MaxBytes: int64(s.running.Limits.MaxDigestBytes), MaxParts: s.running.Serve.MaxParts,
-			StatusByVerdict: l.StatusByVerdict, Logger: s.log,
+			StatusByVerdict: l.StatusByVerdict, Logger: log,
 		}
 		if s.review != nil {
 			api.Review = queue{s.review}
@@ -152,18 +154,18 @@ func (s *Service) handler(l config.Listener, built *listener) (http.Handler, err
 		return hma.New(hma.Config{
 			Checker: s.gate, Surface: surface, Hasher: s.engine.Scanner, Lists: s.engine.Lists, Policy: rules, Ready: s.ready.Ready,
 			Authorize: func(r *http.Request) (hook.Caller, error) { return auth.Authorize(r, hook.ScopeLookup) },
-			MaxBytes:  int64(s.running.Limits.MaxDigestBytes), Logger: s.log,
+			MaxBytes:  int64(s.running.Limits.MaxDigestBytes), Logger: log,
 		})
 	case config.DialectClamAVREST:
 		handler = clamavrest.New(clamavrest.Config{
 			Checker: s.gate, Surface: surface, MaxParts: s.running.Serve.MaxParts, Caller: caller,
-			Version: s.options.Version, Ready: s.ready.Ready, Stats: s.gate.Stats, Logger: s.log,
+			Version: s.options.Version, Ready: s.judging, Stats: s.gate.Stats, Logger: log,
 		})
 	case config.DialectPictRS:
-		handler = pictrs.New(pictrs.Config{Checker: s.gate, Surface: surface, Caller: caller, Logger: s.log})
+		handler = pictrs.New(pictrs.Config{Checker: s.gate, Surface: surface, Caller: caller, Logger: log})
 	case config.DialectTusd:
 		uploads, err := tusd.New(tusd.Config{
-			Checker: s.gate, Surface: surface, Ready: s.ready.Ready, Store: l.Store, Held: l.Held, Forward: l.Forward, Logger: s.log,
+			Checker: s.gate, Surface: surface, Ready: s.judging, Store: l.Store, Held: l.Held, Forward: l.Forward, Logger: log,
 		})
 		if err != nil {
 			return nil, err
@@ -173,7 +175,7 @@ func (s *Service) handler(l config.Listener, built *listener) (http.Handler, err
 	default:
 		return nil, fmt.Errorf("no server for the dialect %q", l.Dialect)
 	}
-	return auth.Require(hook.ScopeScan, forSurface(l.Surface, handler)), nil
+	return auth.Require(forSurface(l.Surface, handler), hook.ScopeScan), nil
 }
 
 // forSurface refuses callers whose token is for other surfaces.

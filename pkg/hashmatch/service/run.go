@@ -2,20 +2,18 @@ package service
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"reflect"
-	"strings"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"example.org/hashmatch/pkg/hashmatch/audit"
-	"example.org/hashmatch/pkg/hashmatch/config"
+	"example.org/hashmatch/pkg/hashmatch/exchange"
 	"example.org/hashmatch/pkg/hashmatch/hook"
 )
 
@@ -73,8 +71,12 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	}
 	start("readiness", s.ready.Run)
 	start("watch", s.watch)
+	if len(s.syncers) > 0 {
+		start("exchanges", func(ctx context.Context) error { return exchange.Run(ctx, s.syncers) })
+	}
 	if s.audit != nil {
 		start("audit", s.audit.Run)
+		start("audit, again", s.retryAudit)
 	}
 	if s.review != nil {
 		start("review", s.review.Run)
@@ -139,7 +141,7 @@ func (s *Service) watch(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		s.reload.Lock()
-		due := !s.loaded || s.look() != s.seen
+		due := !s.loaded || !s.look().same(s.seen)
 		s.reload.Unlock()
 		if due {
 			_ = s.Reload(ctx) // it is logged, and recorded
@@ -150,96 +152,43 @@ func (s *Service) watch(ctx context.Context) error {
 	}
 }
 
+// sight is what a watched file looks like; info is nil where there is none.
+type sight struct {
+	path string
+	info os.FileInfo
+}
+
+type sights []sight
+
+// same says whether nothing was written or put in the place of a file. That one was read, which Sys tells too, is no change.
+func (a sights) same(b sights) bool {
+	return slices.EqualFunc(a, b, func(a, b sight) bool {
+		if a.path != b.path || a.info == nil || b.info == nil {
+			return a.path == b.path && a.info == nil && b.info == nil
+		}
+		return os.SameFile(a.info, b.info) && a.info.Size() == b.info.Size() && a.info.ModTime().Equal(b.info.ModTime())
+	})
+}
+
 // look returns what the watched files look like.
-func (s *Service) look() string {
+func (s *Service) look() sights {
 	files := []string{s.options.ConfigFile, s.running.Serve.Tokens}
 	for _, l := range s.running.Listeners {
 		files = append(files, l.Certificate, l.Key, l.ClientCA)
 	}
 	for _, l := range s.engine.Config().Lists {
-		files = append(files, l.File)
+		files = append(files, l.File, s.engine.Config().DecisionsFolder(l))
 	}
-	var text strings.Builder
+	var all sights
 	for _, file := range files {
 		if file == "" {
 			continue
 		}
 		info, err := os.Stat(file)
 		if err != nil {
-			fmt.Fprintf(&text, "%q: none\n", file)
-			continue
+			info = nil
 		}
-		fmt.Fprintf(&text, "%q: %d %d %v\n", file, info.Size(), info.ModTime().UnixNano(), info.Sys())
+		all = append(all, sight{file, info})
 	}
-	return text.String()
-}
-
-// Reload reads the configuration file and everything that it names again, and puts it in force: surfaces, policy,
-// lists, tokens and certificates, all of them or, with an error, none. No upload is dropped or judged by a mixture.
-func (s *Service) Reload(ctx context.Context) error {
-	s.reload.Lock()
-	defer s.reload.Unlock()
-	s.seen = s.look() // before it is read: what changes meanwhile is seen the next time
-	err := s.reloadAll(ctx)
-	if err != nil {
-		s.log.Error("not reloaded: what was in force stays so", "error", err)
-		s.record(ctx, audit.Event{Type: "reload", Reason: "refused: " + err.Error()})
-		return err
-	}
-	s.loaded = true
-	s.listsChanged()
-	s.seen = s.look() // with the lists that are in force now
-	revisions := s.engine.Lists().Revisions()
-	s.log.Info("reloaded", "revisions", revisions, "policy", s.engine.Policy().Revision())
-	detail := map[string]string{"policy": s.engine.Policy().Revision()}
-	for list, revision := range revisions {
-		detail["list."+list] = revision
-	}
-	s.record(ctx, audit.Event{Type: "reload", Reason: "done", Detail: detail})
-	_ = s.ready.Check(ctx) // a list that is too old, say, is noticed at once
-	return nil
-}
-
-func (s *Service) reloadAll(ctx context.Context) error {
-	c, err := config.Load(s.options.ConfigFile)
-	if err != nil {
-		return err
-	}
-	for _, part := range []struct {
-		name     string
-		old, new any
-	}{
-		{"listeners", s.running.Listeners, c.Listeners}, {"serve", s.running.Serve, c.Serve}, {"quarantine", s.running.Quarantine, c.Quarantine},
-		{"review", s.running.Review, c.Review},
-		{"audit", s.running.Audit, c.Audit}, {"breaker", s.running.Breaker, c.Breaker}, {"traces", s.running.Traces, c.Traces},
-	} {
-		if !reflect.DeepEqual(part.old, part.new) {
-			return fmt.Errorf("%s: can only be changed by a restart", part.name)
-		}
-	}
-	// What can fail comes first, what cannot afterwards.
-	tokens := s.tokens
-	if tokens != nil {
-		if tokens, err = tokens.Reload(); err != nil {
-			return fmt.Errorf("serve.tokens: %w", err)
-		}
-	}
-	fresh := make([]*tls.Config, len(s.certificates))
-	for i, c := range s.certificates {
-		if fresh[i], err = c.load(); err != nil {
-			return fmt.Errorf("listener %q: %w", c.files.Name, err)
-		}
-	}
-	if err := s.engine.Reload(ctx, c); err != nil {
-		return err
-	}
-	for i, c := range s.certificates {
-		c.config.Store(fresh[i])
-	}
-	if s.tokens = tokens; tokens != nil {
-		for _, auth := range s.auths {
-			auth.Swap(tokens)
-		}
-	}
-	return nil
+	return all
 }

@@ -3,7 +3,7 @@
 //
 //	Open    reads the configuration, the lists, the tokens and the certificates
 //	Run     listens, serves, checks readiness, watches the files, and drains when it is told to stop
-//	Reload  puts a changed configuration in force: all of it or nothing
+//	Reload  puts a changed configuration in force: all of it or nothing; tokens by themselves
 //
 // A service whose lists cannot be loaded starts all the same and holds every upload, since many callers publish what
 // they cannot ask about; it tries again until they can be.
@@ -22,6 +22,7 @@ import (
 	"example.org/hashmatch/pkg/hashmatch"
 	"example.org/hashmatch/pkg/hashmatch/audit"
 	"example.org/hashmatch/pkg/hashmatch/config"
+	"example.org/hashmatch/pkg/hashmatch/exchange"
 	"example.org/hashmatch/pkg/hashmatch/gate"
 	"example.org/hashmatch/pkg/hashmatch/hook"
 	"example.org/hashmatch/pkg/hashmatch/lookup"
@@ -55,6 +56,7 @@ type Service struct {
 	review  *review.Queue     // nil: none
 	kept    *quarantine.Store // nil: none
 	breaker *policy.Breaker   // nil: none
+	syncers []*exchange.Syncer
 
 	tokens       *hook.Tokens // nil: none
 	auths        []*hook.Auth
@@ -63,9 +65,13 @@ type Service struct {
 	changes      atomic.Int64 // of the lists; clients that scan stored uploads again compare it
 	changed      atomic.Int64 // when, in Unix seconds
 
+	lastReload                  atomic.Pointer[ReloadStatus]
+	reloadsDone, reloadsRefused atomic.Int64
+	effects                     effects
+
 	reload   sync.Mutex // one at a time
 	loaded   bool       // the lists were loaded once; under reload
-	seen     string     // what the watched files looked like; under reload
+	seen     sights     // what the watched files looked like; under reload
 	attempts func()     // tests are told of each look at the files
 }
 
@@ -107,6 +113,9 @@ func Open(ctx context.Context, options Options) (_ *Service, err error) {
 		if s.tokens, err = hook.LoadTokens(c.Serve.Tokens); err != nil {
 			return nil, fmt.Errorf("serve.tokens: %w", err)
 		}
+		if s.tokens.Len() == 0 {
+			s.log.Warn("there is no token in the tokens file: nobody has one", "file", c.Serve.Tokens)
+		}
 	}
 	for _, l := range c.Listeners {
 		built, err := s.build(l)
@@ -115,8 +124,22 @@ func Open(ctx context.Context, options Options) (_ *Service, err error) {
 		}
 		s.listeners = append(s.listeners, built)
 	}
+	if s.syncers, err = c.Syncers(config.SyncOptions{Logger: s.log, Done: s.synced}); err != nil {
+		return nil, err
+	}
 	s.loadFirst(ctx)
 	return s, nil
+}
+
+// synced notes how the fetching of a list went. What it brought is put in force by watch, as any file that has changed.
+func (s *Service) synced(result exchange.Result, err error) {
+	detail := map[string]string{"list": result.List}
+	if err != nil {
+		s.record(context.Background(), audit.Event{Type: "sync", Reason: "failed: " + err.Error(), Detail: detail})
+		return
+	}
+	detail["revision"] = result.Revision.String()
+	s.record(context.Background(), audit.Event{Type: "sync", Reason: "done", Detail: detail})
 }
 
 // openEffects opens what answers are recorded in.
@@ -158,7 +181,7 @@ func (s *Service) openEngine(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	options := config.OpenOptions{Worker: s.options.Worker}
+	options := config.OpenOptions{Worker: s.options.Worker, Guard: true, Logger: s.log}
 	if s.breaker != nil {
 		options.Wrap = s.breaker.Wrap
 	}
@@ -177,11 +200,13 @@ func (s *Service) openEngine(c *config.Config) error {
 		Lists: func() []readiness.List {
 			var lists []readiness.List
 			for _, l := range s.engine.Config().Lists {
-				lists = append(lists, readiness.List{Name: l.Name, MaxAge: time.Duration(l.MaxAge)})
+				lists = append(lists, readiness.List{
+					Name: l.Name, MaxAge: time.Duration(l.MaxAge), Allows: s.engine.Policy().Role(l.Name) == policy.AllowList,
+				})
 			}
 			return lists
 		},
-		Changed: s.readinessChanged,
+		Changed: s.readinessChanged, Logger: s.log,
 	})
 	return err
 }
@@ -217,7 +242,9 @@ func (s *Service) loadFirst(ctx context.Context) {
 	if err := s.engine.LoadLists(ctx); err != nil {
 		s.log.Error("the lists were not loaded: everything is held", "error", err)
 		s.record(ctx, audit.Event{Type: "lists", Reason: "not loaded: " + err.Error()})
+		s.noteReload(err)
 	} else {
+		s.noteReload(nil)
 		s.loaded = true
 		s.listsChanged()
 	}
@@ -229,6 +256,7 @@ func (s *Service) loadFirst(ctx context.Context) {
 func (s *Service) listsChanged() {
 	s.changes.Add(1)
 	s.changed.Store(time.Now().Unix())
+	s.limitMemory()
 }
 
 // record writes an event into the audit, if there is one. One that cannot be written is logged: it is no upload's.
@@ -251,10 +279,24 @@ func (s *Service) readinessChanged(err error) {
 	s.record(context.Background(), audit.Event{Type: "readiness", Reason: "not ready: " + err.Error()})
 }
 
+// matchesOf says which matches of an entry flood; "" where a surface is flooded.
+func matchesOf(t policy.Trip) string {
+	switch {
+	case t.Cause != policy.CauseEntry:
+		return ""
+	case t.Exact:
+		return "exact"
+	}
+	return "near"
+}
+
 func (s *Service) tripped(t policy.Trip) {
+	if matches := matchesOf(t); matches != "" {
+		s.log.Warn("an entry floods", "trip", t.ID, "matches", matches, "effect", string(t.Effect))
+	}
 	s.record(context.Background(), audit.Event{
 		Type: "breaker.tripped", Surface: t.Surface, Tenant: t.Tenant, Reason: string(t.Cause),
-		Detail: map[string]string{"trip": t.ID, "list": t.List, "entry": t.Entry, "effect": string(t.Effect), "count": fmt.Sprint(t.Count), "bound": fmt.Sprint(t.Bound)},
+		Detail: map[string]string{"trip": t.ID, "list": t.List, "entry": t.Entry, "matches": matchesOf(t), "effect": string(t.Effect), "count": fmt.Sprint(t.Count), "bound": fmt.Sprint(t.Bound)},
 	})
 }
 

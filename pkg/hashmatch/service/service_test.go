@@ -340,7 +340,7 @@ func TestReload(t *testing.T) {
 		"private surface":   {"hashmatch.yaml": strings.Replace(configuration, "visibility: public", "visibility: private", 1)},
 		"another listener":  {"hashmatch.yaml": strings.Replace(configuration, "name: icap, dialect", "name: icap2, dialect", 1)},
 		"limits":            {"hashmatch.yaml": configuration + "limits: {timeout: 3s}\n"},
-		"tokens":            {"tokens.json": "[]"},
+		"tokens":            {"tokens.json": goodTokens[:len(goodTokens)-3]},
 	} {
 		for file, text := range files {
 			d.write(t, file, text)

@@ -24,10 +24,11 @@ func (all observers) Checked(u gate.Upload, o gate.Outcome) {
 }
 
 func (s *Service) observer() gate.Observer {
-	if s.tracer == nil {
-		return s.metrics
+	all := observers{s.metrics, &s.effects}
+	if s.tracer != nil {
+		all = append(all, s.tracer)
 	}
-	return observers{s.metrics, s.tracer}
+	return all
 }
 
 // tracer sends a trace of a share of the uploads: one span for the upload, and one for each stage within. It tells item

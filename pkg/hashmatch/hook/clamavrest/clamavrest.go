@@ -8,23 +8,22 @@
 //	GET  /                 the numbers of clamd's STATS; 503 while uploads cannot be judged
 //
 // 200 says that there was at least one upload, that the gate allowed each, and that the request was whole. Every hold is
-// 406 with the status FOUND, also those for the service's own state. What is no upload, or cannot be read as one, has
-// clamav-rest's other statuses: 400, 413, 422. /scanFile and /scanPath, which name files on the server, do not exist.
+// 406 with the status FOUND, also those for the service's own state, and that of a form which can be read in more than
+// one way (package hook says which are). What is no upload has clamav-rest's other statuses: 400, also for what is
+// compressed or a piece of a file, 413, 422. /scanFile and /scanPath, which name files on the server, do not exist.
 //
 // A description is Hashmatch.Hold.REASON or Hashmatch.Block.Match, and tells neither list nor distance. A file's name is
 // repeated to the caller who sent it, and goes nowhere else.
 package clamavrest
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"mime"
-	"mime/multipart"
 	"net/http"
-	"strings"
+	"path"
 	"time"
 
 	"example.org/hashmatch/pkg/hashmatch"
@@ -78,7 +77,7 @@ func New(config Config) http.Handler {
 	mux.HandleFunc("POST /scanHandlerBody", h.scanBody)
 	mux.HandleFunc("GET /version", h.version)
 	mux.HandleFunc("GET /{$}", h.home)
-	return mux
+	return hook.AsWritten(mux)
 }
 
 type handler struct {
@@ -121,8 +120,11 @@ func (h *handler) scanOld(w http.ResponseWriter, r *http.Request) {
 
 // scanBody answers POST /scanHandlerBody.
 func (h *handler) scanBody(w http.ResponseWriter, r *http.Request) {
-	one := compressed
-	if !isCompressed(r) {
+	one, refused := h.refused()
+	if !refused {
+		one, refused = notRaw(r)
+	}
+	if !refused {
 		one = h.check(r, r.Body, r.ContentLength)
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -136,32 +138,24 @@ func (h *handler) parts(r *http.Request) ([]result, int) {
 	if refusal, ok := h.refused(); ok {
 		return []result{refusal}, refusal.code
 	}
-	if isCompressed(r) {
-		return []result{compressed}, compressed.code
+	if refusal, ok := notWhole(r); ok {
+		return []result{refusal}, refusal.code
 	}
-	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	boundary := parameters["boundary"]
-	if err != nil || kind != "multipart/form-data" && kind != "multipart/mixed" || boundary == "" {
+	boundary, form, err := hook.Boundary(r.Header)
+	if err != nil || !form {
 		return []result{failed(http.StatusBadRequest, "not a multipart request")}, http.StatusBadRequest
 	}
-	body := &tail{reader: r.Body}
-	parts := multipart.NewReader(body, boundary)
+	parts := hook.NewParts(r.Body, boundary, h.config.MaxParts)
 	var results []result
-	for n := 0; ; n++ {
-		part, err := parts.NextRawPart()
-		if err == io.EOF && body.has("--"+boundary+"--") {
+	for {
+		one, err := h.next(r, parts)
+		if err == io.EOF {
 			break
 		}
-		switch {
-		case err != nil:
-			results = append(results, failed(http.StatusBadRequest, "the multipart request is damaged"))
-		case n >= h.config.MaxParts:
-			results = append(results, failed(http.StatusRequestEntityTooLarge, "too many parts"))
-		default:
-			results = append(results, h.part(r, part))
-			continue
+		results = append(results, one)
+		if err != nil {
+			break
 		}
-		break
 	}
 	if len(results) == 0 {
 		results = append(results, failed(http.StatusUnprocessableEntity, "no file"))
@@ -169,61 +163,46 @@ func (h *handler) parts(r *http.Request) ([]result, int) {
 	return results, status(results)
 }
 
-// part checks one part. One that has no file name is no upload, and is not passed over in silence.
-func (h *handler) part(r *http.Request, part *multipart.Part) result {
-	name := part.FileName()
-	if name == "" {
-		return failed(http.StatusUnprocessableEntity, "MimePart FileName missing")
+// next checks the next part; with an error there is none, or no more after it. A part that has no file name is no upload
+// to clamav-rest, and is not passed over in silence. A body that can be read in two ways is held: some clients publish
+// on other answers.
+func (h *handler) next(r *http.Request, parts *hook.Parts) (result, error) {
+	part, err := parts.Next()
+	var content io.Reader
+	if err == nil {
+		_, content, err = part.Open()
 	}
-	one := found("Hashmatch.Hold.NotScanned")
-	if plain(part.Header.Get("Content-Transfer-Encoding")) {
-		one = h.check(r, part, 0)
+	var refused hook.MultipartError
+	switch {
+	case err == nil && (content == nil || part.FileName() == ""):
+		return failed(http.StatusUnprocessableEntity, "MimePart FileName missing"), nil
+	case err == nil:
+		one := h.check(r, content, 0)
+		one.FileName = path.Base(part.FileName())
+		return one, nil
+	case errors.Is(err, hook.ErrTooManyParts):
+		return failed(http.StatusRequestEntityTooLarge, "too many parts"), err
+	case errors.As(err, &refused):
+		return found("Hashmatch.Hold.NotScanned"), err
 	}
-	one.FileName = name
-	return one
+	return failed(http.StatusBadRequest, "the multipart request is damaged"), err
 }
 
-// plain says whether the bytes of a part stand for themselves.
-func plain(encoding string) bool {
-	switch strings.ToLower(strings.TrimSpace(encoding)) {
-	case "", "binary", "7bit", "8bit":
-		return true
+// notWhole returns the answer to a request whose bytes are not those of the uploads, or not all of them.
+func notWhole(r *http.Request) (result, bool) {
+	if err := hook.CheckWhole(r.Header); err != nil {
+		return failed(http.StatusBadRequest, "the request is refused: "+err.Error()), true
 	}
-	return false
+	return result{}, false
 }
 
-// compressed is the answer to a request whose bytes are not those of the uploads.
-var compressed = failed(http.StatusBadRequest, "the request is compressed")
-
-func isCompressed(r *http.Request) bool {
-	for _, value := range r.Header.Values("Content-Encoding") {
-		if value != "" && !strings.EqualFold(value, "identity") {
-			return true
-		}
+// notRaw returns the answer to a request whose body is not, as it stands, one upload.
+func notRaw(r *http.Request) (result, bool) {
+	if err := hook.CheckRaw(r.Header); err != nil {
+		return failed(http.StatusBadRequest, "the request is refused: "+err.Error()), true
 	}
-	return false
+	return result{}, false
 }
-
-// tail remembers the last bytes that were read. The standard library's reader of multipart bodies says io.EOF also where
-// the body ends within a part's header; only the last boundary says that nothing is missing.
-type tail struct {
-	reader io.Reader
-	last   []byte
-}
-
-// tailBytes is more than that reader reads ahead, and a boundary.
-const tailBytes = 16 << 10
-
-func (t *tail) Read(p []byte) (int, error) {
-	n, err := t.reader.Read(p)
-	t.last = append(t.last, p[:n]...)
-	if surplus := len(t.last) - tailBytes; surplus > 0 {
-		t.last = append(t.last[:0], t.last[surplus:]...)
-	}
-	return n, err
-}
-
-func (t *tail) has(text string) bool { return bytes.Contains(t.last, []byte(text)) }
 
 // status returns what is answered for several results: 406 if one is, else the last that is not 200.
 func status(results []result) int {

@@ -107,7 +107,8 @@ func New(config Config) *Server {
 func (s *Server) Serve(l net.Listener) error { return s.stream.Serve(l) }
 
 // Shutdown accepts no more, answers what is under way, and tells the connections that wait for a command that what they
-// were about to send is held. When ctx is done it closes what is left and returns the error of ctx.
+// were about to send is held. When ctx is done it says the same where an answer is still owed, closes what is left, a
+// second later at most, and returns the error of ctx.
 func (s *Server) Shutdown(ctx context.Context) error { return s.stream.Shutdown(ctx) }
 
 // Connections returns how many connections there are.

@@ -145,18 +145,30 @@ func (c *conversation) execute(cmd command) bool {
 
 // reply sends one reply, with its number in a session. It returns whether it was taken.
 func (c *conversation) reply(text string) bool {
+	return c.write(c.numbered(text)+string(rune(c.term))) == nil
+}
+
+func (c *conversation) numbered(text string) string {
 	if c.session {
 		text = fmt.Sprintf("%d: %s", c.id, text)
 	}
-	return c.write(text+string(rune(c.term))) == nil
+	return text
 }
 
 func (c *conversation) write(text string) error {
-	if err := c.conn.SetWriteDeadline(time.Now().Add(c.server.config.CommandTimeout)); err != nil {
+	return c.server.stream.Say(c.conn, true, func() error {
+		if err := c.conn.SetWriteDeadline(time.Now().Add(c.server.config.CommandTimeout)); err != nil {
+			return err
+		}
+		_, err := io.WriteString(c.conn, text)
 		return err
-	}
-	_, err := io.WriteString(c.conn, text)
-	return err
+	})
+}
+
+// owe says that the client waits for an answer about an upload, which begins with what, and what it is told if the server
+// cannot wait for it.
+func (c *conversation) owe(what string) {
+	c.server.stream.Owe(c.conn, c.numbered(what+": "+found(holdNotReady))+string(rune(c.term)))
 }
 
 // closeWrite says that no more replies come. It returns whether the client can know.

@@ -79,6 +79,7 @@ func (c *conversation) check(content io.Reader, size int64) (text string) {
 // instream takes an upload from the connection. In a session another command can follow, if the stream was read to its
 // end.
 func (c *conversation) instream(command) bool {
+	c.owe("stream")
 	config := c.server.config
 	s := &chunks{in: c.in, limit: config.MaxStreamBytes, wait: deadlines(c.conn, config.ReadTimeout, config.RequestTimeout)}
 	text := c.check(s, 0)
@@ -101,9 +102,12 @@ func (c *conversation) instream(command) bool {
 
 // scan takes an upload from the file system.
 func (c *conversation) scan(cmd command) bool {
+	c.owe(echo(cmd.argument))
 	text := found(holdRefused)
 	if c.local {
 		text = c.checkPath(cmd.argument)
+	} else {
+		c.server.config.Logger.Warn("clamd: a file was refused: its path came over TCP; the client must send the content, as clamdscan --stream does")
 	}
 	return c.reply(echo(cmd.argument) + ": " + text)
 }
@@ -112,7 +116,7 @@ func (c *conversation) checkPath(path string) string {
 	file, err := open(c.server.config.Folders, path)
 	switch {
 	case err == errOutside:
-		c.server.config.Logger.Warn("clamd: a file outside of the folders was refused")
+		c.server.config.Logger.Warn("clamd: a file outside of the listener's folders was refused; clamdscan sends the file itself with --fdpass or --stream")
 		return found(holdRefused)
 	case err != nil:
 		return found(holdUnreadable)
@@ -137,6 +141,7 @@ func (c *conversation) fildes(command) bool {
 	if !c.local {
 		return c.reply("fd[-1]: " + found(holdRefused))
 	}
+	c.owe("fd[-1]")
 	err := c.conn.SetReadDeadline(time.Now().Add(c.server.config.CommandTimeout))
 	if err == nil {
 		_, err = c.in.ReadByte()

@@ -81,6 +81,7 @@ func (c *conversation) exchange(ctx context.Context) (more bool) {
 		}
 		return false
 	}
+	c.streams.Owe(c.conn, c.blockReply(answer{later: true, reason: gate.ReasonNotReady}, true))
 	r, err := readRequest(c.in)
 	if err != nil {
 		c.refuse(err)
@@ -179,10 +180,7 @@ func (c *conversation) answer(ctx context.Context, r *request, body *chunks) boo
 		return c.block(answer{reason: gate.ReasonNotScanned, later: kept.crowded}, r.close) && !r.close
 	}
 	c.answered = true
-	if err := c.conn.SetWriteDeadline(time.Now().Add(c.config.ReadTimeout)); err != nil {
-		return false
-	}
-	return kept.writeTo(c.conn, c.Server, r) == nil && !r.close
+	return c.say(true, func() error { return kept.writeTo(c.conn, c.Server, r) }) == nil && !r.close
 }
 
 // unfinished answers a message whose body did not end as it should: no verdict on what came of it can be an allow.
@@ -223,11 +221,20 @@ func (c *conversation) refuse(err error) {
 // write writes one answer in one piece: there are clients that read once.
 func (c *conversation) write(text string) error {
 	c.answered = text != proceed
-	if err := c.conn.SetWriteDeadline(time.Now().Add(c.config.ReadTimeout)); err != nil {
+	return c.say(c.answered, func() error {
+		_, err := io.WriteString(c.conn, text)
 		return err
-	}
-	_, err := io.WriteString(c.conn, text)
-	return err
+	})
+}
+
+// say has write write the answer, or something before it, unless the server shuts down and has answered itself.
+func (c *conversation) say(answered bool, write func() error) error {
+	return c.streams.Say(c.conn, answered, func() error {
+		if err := c.conn.SetWriteDeadline(time.Now().Add(c.config.ReadTimeout)); err != nil {
+			return err
+		}
+		return write()
+	})
 }
 
 // linger ends the connection so that the client sees the last answer.

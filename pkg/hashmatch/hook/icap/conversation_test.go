@@ -211,6 +211,8 @@ func TestMalformed(t *testing.T) {
 		{"two bodies", start + "Encapsulated: req-body=0, req-body=10\r\n\r\n0123456789", "400"},
 		{"preview", start + "Preview: -1\r\nEncapsulated: null-body=0\r\n\r\n", "400"},
 		{"field without colon", start + "nonsense\r\n\r\n", "400"},
+		{"a name with a space", start + "X-Hashmatch-Item : 1\r\n\r\n", "400"},
+		{"a name that is no token", start + "Preview\x0b: 1\r\n\r\n", "400"},
 		{"continued line", start + " folded: 1\r\n\r\n", "400"},
 		{"bare line feeds", "OPTIONS /scan ICAP/1.0\n\n", "400"},
 		{"no chunk size", withBody + "\r\n", "400"},

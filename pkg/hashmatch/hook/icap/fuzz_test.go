@@ -40,7 +40,7 @@ func FuzzRequest(f *testing.F) {
 			t.Fatalf("a %s request with a header that it cannot have", r.method)
 		}
 		s, failure := shapeOf(r)
-		if failure == nil && (s.length < -1 || len(s.encodings) > 1 || len(s.boundary) > maxBoundary) {
+		if failure == nil && (s.length < -1 || len(s.encodings) > 1) {
 			t.Fatalf("%+v", s)
 		}
 	})
@@ -70,51 +70,6 @@ func FuzzChunks(f *testing.F) {
 			t.Fatalf("read: %v, finished: %v", err, again)
 		}
 	})
-}
-
-// FuzzParts reads any bytes as a form: no content that is given holds the boundary, and all of the body that is no
-// header and no delimiter is given.
-func FuzzParts(f *testing.F) {
-	f.Add([]byte("--XX\r\nContent-Disposition: form-data; name=f; filename=a\r\n\r\nharmless\r\n--XX--\r\n"), 7)
-	f.Add([]byte("\r\n--XX\r\n\r\n--XX\r\n\r\n\r\n--XX--"), 1)
-	f.Add([]byte("--XX\r\nA: b\r\n\r\n\r\n--X\r\n-\n--XX--\r\n"), 3)
-	f.Fuzz(func(t *testing.T, data []byte, step int) {
-		p := newParts(&dribble{data, min(max(step, 1), 1<<16)}, "XX")
-		total, n := 0, 0
-		for ; ; n++ {
-			_, err := p.next()
-			if err == io.EOF {
-				break
-			}
-			if err != nil {
-				failureOf(t, err)
-				return
-			}
-			content, err := io.ReadAll(p)
-			if err != nil {
-				failureOf(t, err)
-				return
-			}
-			if bytes.Contains(content, []byte("--XX")) {
-				t.Fatalf("the boundary is in a part: %q", content)
-			}
-			total += len(content)
-		}
-		if got := bytes.Count(data, []byte("--XX")); got != n+1 {
-			t.Fatalf("%d boundaries in the body, %d parts", got, n)
-		}
-		if total > len(data) {
-			t.Fatalf("%d bytes of content in %d", total, len(data))
-		}
-	})
-}
-
-func failureOf(t *testing.T, err error) {
-	t.Helper()
-	var failure *hashmatch.Failure
-	if !errors.As(err, &failure) || failure.Code != hashmatch.Unreadable {
-		t.Fatalf("no failure with a name: %v", err)
-	}
 }
 
 // scripted is a connection on which a client has sent all that it will, and reads everything.

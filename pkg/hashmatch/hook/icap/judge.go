@@ -1,15 +1,15 @@
 package icap
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
-	"unicode/utf8"
 
 	"example.org/hashmatch/pkg/hashmatch"
 	"example.org/hashmatch/pkg/hashmatch/gate"
+	"example.org/hashmatch/pkg/hashmatch/hook"
 )
 
 // answer is what a client is told of a message. The zero answer is a block.
@@ -48,7 +48,7 @@ func (s *Server) judge(ctx context.Context, surface hashmatch.Surface, r *reques
 		j.check(failing{failure}, 0)
 	case !r.body: // nothing is uploaded
 	case shape.boundary != "":
-		j.form(newParts(contentOf(body, shape, s.config.MaxBytes), shape.boundary))
+		j.form(hook.NewParts(contentOf(body, shape, s.config.MaxBytes), shape.boundary, s.config.MaxParts))
 	default:
 		size := shape.length
 		if len(shape.encodings) > 0 {
@@ -59,50 +59,34 @@ func (s *Server) judge(ctx context.Context, surface hashmatch.Surface, r *reques
 	return j.answer
 }
 
-// form checks the parts of a form.
-func (j *judging) form(p *parts) {
-	for n := 1; ; n++ {
-		d, err := p.next()
+// form checks the uploads of a form: those parts that are no short texts, and no file inputs that were left empty.
+func (j *judging) form(parts *hook.Parts) {
+	for {
+		one, err := parts.Next()
+		if err == io.EOF {
+			return
+		}
+		var content io.Reader
+		if err == nil {
+			_, content, err = one.Open()
+		}
 		switch {
-		case err == io.EOF:
-			return
 		case err != nil:
-			j.check(failing{err}, 0) // the rest of the form, whatever it is
+			j.check(failing{formFailure(err)}, 0) // the rest of the form, whatever it is
 			return
-		case n > j.config.MaxParts:
-			j.check(failing{unreadable(fmt.Sprintf("more than %d parts", j.config.MaxParts))}, 0)
-			return
+		case content != nil:
+			j.check(content, 0)
 		}
-		j.part(d, p)
 	}
 }
 
-// part checks one part, unless it is no upload: a short text without a file name, or a file input that was left empty.
-func (j *judging) part(d disposition, content io.Reader) {
-	if d.file && d.named {
-		j.check(content, 0)
-		return
+// formFailure turns what is wrong with a form into a failure; an error of the connection stays one.
+func formFailure(err error) error {
+	var refused hook.MultipartError
+	if errors.As(err, &refused) || errors.Is(err, hook.ErrTooManyParts) {
+		return unreadable(err.Error())
 	}
-	limit := int64(maxField)
-	if d.file {
-		limit = 0
-	}
-	head, err := io.ReadAll(io.LimitReader(content, limit+1))
-	if err == nil && int64(len(head)) <= limit && isText(head) {
-		return
-	}
-	j.check(io.MultiReader(bytes.NewReader(head), content), 0) // an error is found again there
-}
-
-// isText says whether a field can hold nothing but text: UTF-8 without control characters, which every picture format
-// that is decoded has in its first bytes.
-func isText(field []byte) bool {
-	for _, b := range field {
-		if b < ' ' && b != '\t' && b != '\r' && b != '\n' || b == 0x7f {
-			return false
-		}
-	}
-	return utf8.Valid(field)
+	return err
 }
 
 // check has one upload answered for.

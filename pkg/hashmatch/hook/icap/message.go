@@ -1,14 +1,13 @@
 package icap
 
 import (
-	"bufio"
 	"bytes"
-	"mime"
-	"net/textproto"
+	"net/http"
 	"strconv"
 	"strings"
 
 	"example.org/hashmatch/pkg/hashmatch"
+	"example.org/hashmatch/pkg/hashmatch/hook"
 )
 
 // shape is how the body of an HTTP message is to be read.
@@ -30,6 +29,9 @@ func shapeOf(r *request) (shape, *hashmatch.Failure) {
 	raw := r.httpRequest
 	if r.method == respmod {
 		raw = r.httpResponse
+		if _, _, ok := parseHTTP(r.httpRequest); r.httpRequest != nil && !ok {
+			return s, unreadable("malformed HTTP header")
+		}
 	}
 	if raw == nil {
 		return s, nil // nothing but a body: as it is
@@ -53,12 +55,13 @@ func shapeOf(r *request) (shape, *hashmatch.Failure) {
 	if failure := s.setEncodings(header); failure != nil {
 		return s, failure
 	}
-	return s, s.setBoundary(header["Content-Type"])
+	return s, s.setBoundary(header)
 }
 
 // parseHTTP splits a header into its first line and its fields. It returns false if it is malformed, or if something
-// follows its empty line: that would be content that nobody looks at.
-func parseHTTP(raw []byte) (line string, header textproto.MIMEHeader, ok bool) {
+// follows its empty line: that would be content that nobody looks at. A name that is no token, a continued line and a line
+// that does not end in CRLF are malformed: one program takes them for a field that another passes over.
+func parseHTTP(raw []byte) (line string, header http.Header, ok bool) {
 	first, rest, found := bytes.Cut(raw, []byte("\r\n"))
 	if !found || bytes.ContainsAny(first, "\r\n\x00") {
 		return "", nil, false
@@ -67,16 +70,20 @@ func parseHTTP(raw []byte) (line string, header textproto.MIMEHeader, ok bool) {
 	if end := bytes.Index(raw, []byte("\r\n\r\n")); end != len(raw)-4 {
 		return "", nil, false
 	}
-	left := bytes.NewReader(rest)
-	in := bufio.NewReader(left)
-	header, err := textproto.NewReader(in).ReadMIMEHeader()
-	if err != nil || in.Buffered()+left.Len() != 0 {
-		return "", nil, false
+	header = make(http.Header)
+	for len(rest) > len("\r\n") {
+		var field []byte
+		field, rest, _ = bytes.Cut(rest, []byte("\r\n"))
+		name, value, found := strings.Cut(string(field), ":")
+		if !found || !hook.IsToken(name) || strings.ContainsAny(value, "\r\n\x00") {
+			return "", nil, false
+		}
+		header.Add(name, strings.Trim(value, " \t"))
 	}
 	return string(first), header, true
 }
 
-func (s *shape) setLength(header textproto.MIMEHeader) *hashmatch.Failure {
+func (s *shape) setLength(header http.Header) *hashmatch.Failure {
 	for _, value := range header["Content-Length"] {
 		n, err := strconv.ParseUint(value, 10, 63)
 		if err != nil || s.length >= 0 && s.length != int64(n) {
@@ -88,7 +95,7 @@ func (s *shape) setLength(header textproto.MIMEHeader) *hashmatch.Failure {
 }
 
 // bodyExpected says whether a message without a body should have one.
-func bodyExpected(r *request, line string, header textproto.MIMEHeader, length int64) bool {
+func bodyExpected(r *request, line string, header http.Header, length int64) bool {
 	if length <= 0 && len(header["Transfer-Encoding"]) == 0 {
 		return false
 	}
@@ -104,7 +111,7 @@ func bodyExpected(r *request, line string, header textproto.MIMEHeader, length i
 }
 
 // part says whether the body is a part of a file: of an upload in parts, of one that is resumed, or of a download.
-func part(line string, header textproto.MIMEHeader, method string) bool {
+func part(line string, header http.Header, method string) bool {
 	_, ranged := header["Content-Range"]
 	_, resumed := header["Upload-Offset"] // tus, and the resumable uploads of the IETF
 	_, chunked := header["Oc-Chunked"]    // ownCloud's and Nextcloud's old uploads in chunks
@@ -113,7 +120,7 @@ func part(line string, header textproto.MIMEHeader, method string) bool {
 }
 
 // setEncodings takes the content encodings, and refuses transfer encodings that ICAP's own chunks do not undo.
-func (s *shape) setEncodings(header textproto.MIMEHeader) *hashmatch.Failure {
+func (s *shape) setEncodings(header http.Header) *hashmatch.Failure {
 	for _, coding := range words(header["Transfer-Encoding"]) {
 		if coding != "chunked" && coding != "identity" {
 			return unreadable("unknown transfer encoding")
@@ -147,45 +154,15 @@ func words(values []string) []string {
 	return all
 }
 
-// setBoundary finds out whether the body is a form. Where two parsers could find two boundaries, or one a form and
-// the other none, there is a failure: what the application takes for a picture must not be a piece of something else
-// here.
-func (s *shape) setBoundary(values []string) *hashmatch.Failure {
-	if len(values) == 0 {
-		return nil
-	}
-	if len(values) > 1 {
-		return unreadable("more than one Content-Type")
-	}
-	kind := values[0]
-	if !strings.Contains(strings.ToLower(kind), "multipart") {
-		return nil
-	}
-	mediaType, parameters, err := mime.ParseMediaType(kind)
+// setBoundary finds out whether the body is a form.
+func (s *shape) setBoundary(header http.Header) *hashmatch.Failure {
+	boundary, form, err := hook.Boundary(header)
 	switch {
-	case err != nil || strings.Contains(kind, "*"):
-		return unreadable("malformed Content-Type of a multipart body")
-	case mediaType != "multipart/form-data":
+	case err != nil:
+		return unreadable(err.Error())
+	case form && !strings.HasPrefix(strings.ToLower(header.Get("Content-Type")), "multipart/form-data"):
 		return unreadable("multipart body that is no form")
-	case strings.Count(strings.ToLower(kind), "boundary") != 1:
-		return unreadable("ambiguous boundary")
-	}
-	for name := range parameters {
-		if name != "boundary" && name != "charset" {
-			return unreadable("unknown parameter of a multipart body")
-		}
-	}
-	boundary := parameters["boundary"]
-	if boundary == "" || len(boundary) > maxBoundary || strings.Trim(boundary, boundaryCharacters) != "" {
-		return unreadable("malformed boundary")
 	}
 	s.boundary = boundary
 	return nil
 }
-
-// maxBoundary is the length of the longest boundary that RFC 2046 allows. Of its characters, those are left out at
-// which parsers are known to end a boundary, or not.
-const (
-	maxBoundary        = 70
-	boundaryCharacters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'()+_./:=?-"
-)

@@ -8,6 +8,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"example.org/hashmatch/pkg/hashmatch/hook"
 )
 
 // Limits of what is read before a body, in bytes. A line of the ICAP header is bounded by the buffer that it is read
@@ -276,7 +278,7 @@ func (h *headerReader) field() (name, value string, err error) {
 		return "", "", err
 	}
 	name, value, found := strings.Cut(line, ":")
-	if !found || name == "" || strings.ContainsAny(name, " \t") {
+	if !found || !hook.IsToken(name) {
 		return "", "", malformed("header_field")
 	}
 	return strings.ToLower(name), strings.Trim(value, " \t"), nil

@@ -66,7 +66,7 @@ func DefaultServices() []string { return []string{"avscan", "scan", "reqmod", "r
 // Server answers ICAP requests. It is safe for concurrent use.
 //
 // Beside what the Checker holds, a connection takes 8 KiB, and up to 64 KiB of ICAP headers, 160 KiB of HTTP headers,
-// 64 KiB of a form's field and 40 KiB to unpack while a request is read.
+// 128 KiB of a form and 40 KiB to unpack while a request is read.
 type Server struct {
 	config  Config
 	streams *hook.StreamServer
@@ -104,7 +104,8 @@ func setDefault[T int | int64 | time.Duration](value *T, otherwise T) {
 func (s *Server) Serve(l net.Listener) error { return s.streams.Serve(l) }
 
 // Shutdown accepts no more, closes the connections that wait for a request, and waits until the requests that were
-// begun are answered or ctx is done; then it closes their connections and returns the error of ctx.
+// begun are answered or ctx is done; then it says that what they sent is held, closes their connections, a second later at
+// most, and returns the error of ctx.
 func (s *Server) Shutdown(ctx context.Context) error { return s.streams.Shutdown(ctx) }
 
 // Connections returns how many connections there are.

@@ -13,7 +13,6 @@ package pictrs
 import (
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"slices"
 	"strconv"
@@ -77,27 +76,11 @@ func uploads(r *http.Request) bool {
 // raw says whether the body is the upload, and the whole of it. Inside a form a listed picture would be no picture, and
 // a surface that lets other files pass would let it pass.
 func raw(header http.Header) bool {
-	for _, name := range []string{"Content-Encoding", "Content-Range", "Upload-Offset"} {
-		for _, value := range header.Values(name) {
-			if !strings.EqualFold(strings.TrimSpace(value), "identity") && value != "" {
-				return false
-			}
-		}
+	if hook.CheckRaw(header) != nil {
+		return false
 	}
-	for _, value := range header.Values("Content-Type") {
-		if value == "" {
-			continue
-		}
-		kind, _, err := mime.ParseMediaType(value)
-		if err != nil { // a lenient reader may take it for a form all the same
-			kind, _, _ = strings.Cut(strings.ToLower(value), ";")
-		}
-		kind = strings.TrimSpace(kind)
-		if strings.HasPrefix(kind, "multipart/") || kind == "application/x-www-form-urlencoded" {
-			return false
-		}
-	}
-	return true
+	kind, _, _ := strings.Cut(strings.ToLower(header.Get("Content-Type")), ";") // it is strictly one media type
+	return strings.TrimSpace(kind) != "application/x-www-form-urlencoded"
 }
 
 func (h *handler) answer(w http.ResponseWriter, r *http.Request) {

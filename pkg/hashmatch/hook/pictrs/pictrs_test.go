@@ -82,6 +82,10 @@ func TestAnswers(t *testing.T) {
 		"a form, encoded":     {"POST", "clean", "Content-Type: application/x-www-form-urlencoded", 415},
 		"compressed":          {"POST", "clean", "Content-Encoding: gzip", 415},
 		"a part of an upload": {"PUT", "clean", "Content-Range: bytes 0-4/10", 415},
+		"a form, with a tab":  {"POST", "clean", "Content-Type: multipart\t/form-data; boundary=x", 415},
+		"a form, in a list":   {"POST", "clean", "Content-Type: text/plain, multipart/form-data; boundary=x", 415},
+		"no media type":       {"POST", "clean", "Content-Type: image", 415},
+		"a message":           {"POST", "clean", "Content-Type: message/rfc822", 415},
 		"a part, tus":         {"PATCH", "clean", "Upload-Offset: 0", 415},
 	} {
 		r := httptest.NewRequest(c.method, "/any/path?x=y", strings.NewReader(c.content))

@@ -354,7 +354,7 @@ func TestOtherEvents(t *testing.T) {
 }
 
 func TestPlaces(t *testing.T) {
-	p := newPlace(t, func(c *Config) { c.MaxUploads, c.Timeout = 1, 50*time.Millisecond })
+	p := newPlace(t, func(c *Config) { c.MaxUploads, c.Timeout = 1, 500*time.Millisecond })
 	p.checker.wait = make(chan struct{})
 	p.upload("slow", "clean")
 	w := p.post(preFinish, "slow", 5)
