@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,8 +23,8 @@ import (
 	"example.org/hashmatch/pkg/hashmatch/config"
 )
 
-// serving is the real program that serves one list of digests; entry i is that of the upload "upload i".
-type serving struct {
+// running is the real program that serves one list of digests; entry i is that of the upload "upload i".
+type running struct {
 	t       *testing.T
 	dir     string
 	config  string
@@ -32,14 +33,14 @@ type serving struct {
 	log     *bytes.Buffer
 }
 
-func newServing(t *testing.T) *serving {
+func newRunning(t *testing.T) *running {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "guards") // short: the path of a unix socket is
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &serving{t: t, dir: dir, config: filepath.Join(dir, "c.yaml"), list: filepath.Join(dir, "list.csv")}
+	s := &running{t: t, dir: dir, config: filepath.Join(dir, "c.yaml"), list: filepath.Join(dir, "list.csv")}
 	text := `surfaces:
   - {name: uploads, visibility: public, encrypted: false, not_image: allow}
 lists:
@@ -57,7 +58,7 @@ listeners:
 }
 
 // put writes the list with these entries into its file as cp does: in place.
-func (s *serving) put(from, to int) {
+func (s *running) put(from, to int) {
 	s.t.Helper()
 	var text strings.Builder
 	text.WriteString("entry,kind,hash\n")
@@ -71,7 +72,7 @@ func (s *serving) put(from, to int) {
 
 func upload(i int) []byte { return fmt.Appendf(nil, "upload %d", i) }
 
-func (s *serving) start() {
+func (s *running) start() {
 	s.t.Helper()
 	s.log = new(bytes.Buffer)
 	s.process = exec.Command("hashmatch", "serve", "--config", s.config)
@@ -82,7 +83,7 @@ func (s *serving) start() {
 }
 
 // kill is kill -9.
-func (s *serving) kill() {
+func (s *running) kill() {
 	if s.process == nil {
 		return
 	}
@@ -94,7 +95,7 @@ func (s *serving) kill() {
 	}
 }
 
-func (s *serving) ask(socket, path string, body []byte) (string, error) {
+func (s *running) ask(socket, path string, body []byte) (string, error) {
 	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -117,7 +118,7 @@ func (s *serving) ask(socket, path string, body []byte) (string, error) {
 }
 
 // until waits until something holds.
-func (s *serving) until(what string, holds func() bool) {
+func (s *running) until(what string, holds func() bool) {
 	s.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -127,7 +128,7 @@ func (s *serving) until(what string, holds func() bool) {
 }
 
 // answers says whether the service answers so for an upload.
-func (s *serving) answers(i int, action string) func() bool {
+func (s *running) answers(i int, action string) func() bool {
 	return func() bool {
 		text, err := s.ask("api.sock", "/v1/scan", upload(i))
 		return err == nil && strings.Contains(text, `"action":"`+action+`"`)
@@ -135,7 +136,7 @@ func (s *serving) answers(i int, action string) func() bool {
 }
 
 // run runs a command of the program and returns what it prints and its exit code.
-func (s *serving) run(args ...string) (string, int) {
+func (s *running) run(args ...string) (string, int) {
 	s.t.Helper()
 	out, err := exec.Command("hashmatch", args...).CombinedOutput()
 	var exited *exec.ExitError
@@ -148,7 +149,7 @@ func (s *serving) run(args ...string) (string, int) {
 	return string(out), 0
 }
 
-func (s *serving) must(code int, args ...string) string {
+func (s *running) must(code int, args ...string) string {
 	s.t.Helper()
 	out, got := s.run(args...)
 	if got != code {
@@ -157,7 +158,7 @@ func (s *serving) must(code int, args ...string) string {
 	return out
 }
 
-func (s *serving) pending(text string) func() bool {
+func (s *running) pending(text string) func() bool {
 	return func() bool {
 		out, _ := s.run("list", "pending", "--config", s.config)
 		return strings.Contains(out, text)
@@ -167,7 +168,7 @@ func (s *serving) pending(text string) func() bool {
 // A revision is set aside, refused, accepted and rolled back while the real program serves; uploads that are listed in
 // what is in force are blocked throughout.
 func TestRevisionsOfARunningService(t *testing.T) {
-	s := newServing(t)
+	s := newRunning(t)
 	s.put(0, 40)
 	s.must(0, "list", "pending", "--config", s.config)
 	s.start()
@@ -224,12 +225,46 @@ func TestRevisionsOfARunningService(t *testing.T) {
 	s.must(2, "list", "rollback", "--config", s.config, "--reason", "further", "demo")
 	s.must(0, "list", "promote", "--config", s.config, "--reason", "it was right", "demo")
 	s.until("39 is allowed again", s.answers(39, "allow"))
+	s.until("recorded again", s.pending("nothing is set aside"))
+	s.scansSince()
+}
+
+// scansSince compares stored uploads with what is new in the list since the revision that is in force.
+func (s *running) scansSince() {
+	s.t.Helper()
+	kept := regexp.MustCompile(`serving ([0-9a-f]{64});`).FindStringSubmatch(s.must(0, "list", "pending", "--config", s.config))
+	if kept == nil {
+		s.t.Fatal("list pending names no revision")
+	}
+	stored := filepath.Join(s.dir, "stored")
+	if err := os.Mkdir(stored, 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	for i := range 8 {
+		if err := os.WriteFile(filepath.Join(stored, fmt.Sprint(i)), upload(i), 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	scan := []string{"scan", "--config", s.config, "--surface", "uploads", "--output", "csv", "--quiet", "--since", kept[1][:8], stored}
+	if out := s.must(2, scan...); !strings.Contains(out, "nothing is new") {
+		s.t.Errorf("nothing has changed: %s", out)
+	}
+	s.put(0, 6) // 4 and 5 are new
+	s.until("served", s.answers(5, "block"))
+	out := s.must(1, scan...)
+	for i := range 8 {
+		if got, want := strings.Contains(out, fmt.Sprintf(",e%d,md5,", i)), i == 4 || i == 5; got != want {
+			s.t.Errorf("upload %d: matched %v, want %v\n%s", i, got, want, out)
+		}
+	}
+	scan[len(scan)-2] = "00000000"
+	s.must(2, scan...)
 }
 
 // After a kill at any moment of a promotion what is recorded can be read, each revision that it names is there, and the
 // service serves.
 func TestKilledWhilePromoting(t *testing.T) {
-	s := newServing(t)
+	s := newRunning(t)
 	s.put(0, 400)
 	s.start()
 	s.until("it serves", s.answers(0, "block"))

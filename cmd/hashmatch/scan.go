@@ -47,7 +47,7 @@ type scanFlags struct {
 	overwrite                                        bool
 	configFile, surface, output, outputFile          string
 	nonImages, checkpoint                            string
-	lists                                            []string
+	lists, since                                     []string
 	workers                                          int
 }
 
@@ -70,6 +70,7 @@ func newScan() *cobra.Command {
 	flags.StringVar(&f.configFile, "config", "", "configuration file (see: hashmatch config doc)")
 	flags.StringVar(&f.surface, "surface", "", "the surface of the configuration that the paths were uploaded to")
 	flags.StringArrayVar(&f.lists, "list", nil, "a list to compare with, as FILE or NAME=FILE; may be given again")
+	flags.StringArrayVar(&f.since, "since", nil, "with --config, compare with what is new in a list since this revision, which hashmatch serve keeps; may be given again")
 	flags.StringVar(&f.nonImages, "non-images", "hold", "with --public, the answer for what is not an image: allow, hold or block")
 	flags.StringVar(&f.output, "output", "table", "how results are written: table, json (one object a line) or csv")
 	flags.StringVar(&f.outputFile, "output-file", "", "write results to this file in place of standard output")
@@ -82,6 +83,7 @@ func newScan() *cobra.Command {
 	flags.IntVar(&f.workers, "workers", 0, "files scanned at a time (default: one for each core)")
 	flags.BoolVar(&f.quiet, "quiet", false, "no progress and no summary")
 	cmd.MarkFlagsMutuallyExclusive("public", "config")
+	cmd.MarkFlagsMutuallyExclusive("public", "since")
 	cmd.MarkFlagsMutuallyExclusive("restart", "resume-anyway")
 	fixedCompletion(cmd, "output", "table", "json", "csv")
 	fixedCompletion(cmd, "non-images", "allow", "hold", "block")
@@ -107,7 +109,13 @@ func scan(cmd *cobra.Command, f scanFlags, args []string) error {
 		return err
 	}
 	ctx := cmd.Context()
-	engine, err := conf.Open(ctx, config.OpenOptions{Worker: workerCommand()})
+	options := config.OpenOptions{Worker: workerCommand()}
+	if len(f.since) > 0 {
+		if conf, options.Since, err = conf.Since(f.since...); err != nil {
+			return fmt.Errorf("--since: %w", err)
+		}
+	}
+	engine, err := conf.Open(ctx, options)
 	if err != nil {
 		return err
 	}

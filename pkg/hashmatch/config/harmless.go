@@ -33,13 +33,33 @@ func (e *Engine) log() *slog.Logger {
 	return e.options.Logger
 }
 
-// commonHashes are the hashes of the pictures that everyone publishes.
-var commonHashes = sync.OnceValues(func() (hashes []hashmatch.Hash, err error) {
+// commonHashes returns the hashes of those kinds of the pictures that everyone publishes. All kinds take seconds, PDQ alone
+// a fraction of one: only those that a list holds are computed, once.
+func commonHashes(kinds hashmatch.KindSet) (hashes []hashmatch.Hash, err error) {
+	common.Lock()
+	defer common.Unlock()
+	for _, kind := range kinds.Perceptual().Kinds() {
+		if common.of[kind] == nil {
+			if common.of[kind], err = hashCommon(kind); err != nil {
+				return nil, err
+			}
+		}
+		hashes = append(hashes, common.of[kind]...)
+	}
+	return hashes, nil
+}
+
+var common = struct {
+	sync.Mutex
+	of map[hashmatch.Kind][]hashmatch.Hash
+}{of: make(map[hashmatch.Kind][]hashmatch.Hash)}
+
+func hashCommon(kind hashmatch.Kind) (hashes []hashmatch.Hash, err error) {
 	for name, picture := range promotion.Common() {
 		frame := hashmatch.Frame{Image: picture}
 		var found []hashmatch.FrameHash
 		for _, h := range []hashmatch.Hasher{pdq.Hasher{}, imagehash.Hasher{}} {
-			if found, err = h.Hash(found, &frame, h.Kinds(), 0); err != nil {
+			if found, err = h.Hash(found, &frame, hashmatch.SetOf(kind), 0); err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
 		}
@@ -50,11 +70,11 @@ var commonHashes = sync.OnceValues(func() (hashes []hashmatch.Hash, err error) {
 		}
 	}
 	return hashes, nil
-})
+}
 
-// harmless returns the hashes that no list should match. It is for one goroutine at a time.
-func (e *Engine) harmless(ctx context.Context, c *Config) ([]hashmatch.Hash, error) {
-	common, err := commonHashes()
+// harmless returns the hashes that no list with hashes of those kinds should match. It is for one goroutine at a time.
+func (e *Engine) harmless(ctx context.Context, c *Config, kinds hashmatch.KindSet) ([]hashmatch.Hash, error) {
+	common, err := commonHashes(kinds)
 	if err != nil || c.Guards.Clean == "" {
 		return common, err
 	}

@@ -8,9 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"example.org/hashmatch/pkg/hashmatch"
 	"example.org/hashmatch/pkg/hashmatch/hashlist"
 	"example.org/hashmatch/pkg/hashmatch/hashlist/seal"
 	"example.org/hashmatch/pkg/hashmatch/lookup"
+	"example.org/hashmatch/pkg/hashmatch/policy"
 	"example.org/hashmatch/pkg/hashmatch/promotion"
 )
 
@@ -23,7 +25,7 @@ type aside struct {
 // SetAside returns the revisions that are set aside, in the order of the lists: what their files hold is not in force.
 func (e *Engine) SetAside() []promotion.Aside { return e.state.Load().aside }
 
-// promotion is the way of one list from its file into service.
+// promoting is the way of one list from its file into service.
 type promoting struct {
 	*Engine
 	c     *Config
@@ -125,9 +127,11 @@ func (p *promoting) judge(ctx context.Context, candidate loaded, a *promotion.As
 	if before != nil && before.Revision() == a.Revision {
 		return nil, nil
 	}
-	harmless, err := p.harmless(ctx, p.c)
-	if err != nil {
-		return nil, fmt.Errorf("guards.clean: %w", err)
+	var harmless []hashmatch.Hash
+	if p.list.Role != policy.AllowList { // that is what harmless pictures are listed in
+		if harmless, err = p.harmless(ctx, p.c, candidate.served.Index().Kinds()); err != nil {
+			return nil, fmt.Errorf("guards.clean: %w", err)
+		}
 	}
 	report, err := promotion.Examine(ctx, before, candidate.served, p.c.Guards.withDefaults().bounds(),
 		promotion.Harmless{Hashes: harmless, Thresholds: p.c.reaches(p.list)})

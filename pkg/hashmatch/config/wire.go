@@ -59,6 +59,8 @@ type OpenOptions struct {
 	// Guard says that a revision of a list is examined and proven before it is put in force, and set aside if a guard, the
 	// proof or a person is against it, and that accepted ones are kept beside the list: for who serves, not who looks once.
 	Guard bool
+	// Since leaves of the lists named only what is new since a revision that is kept: see Config.Since.
+	Since map[string]hashlist.Revision
 	// Logger is told of revisions that are set aside; nil means silence.
 	Logger *slog.Logger
 }
@@ -260,6 +262,12 @@ func (e *Engine) read(ctx context.Context, c *Config, l List, want func(*seal.Re
 	}
 	if err != nil {
 		return loaded{}, fmt.Errorf("list %q: %w", l.Name, notSnapshot(reading, err))
+	}
+	if since, narrowed := e.options.Since[l.Name]; narrowed {
+		if entries, err = c.newSince(ctx, l, since, entries); err != nil {
+			return loaded{}, fmt.Errorf("list %q: %w", l.Name, err)
+		}
+		snapshot, holds = nil, nil // its index is that of the whole list, and other lists in its file may have been left out
 	}
 	dated := entries
 	if entries.Synced().IsZero() { // text does not say; nor does a snapshot that was imported once

@@ -155,6 +155,47 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// Since has what brute force has: entries in force that were not, or have another hash.
+func TestSince(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 8))
+	some := 0
+	for range 30 {
+		var before, after []hashmatch.Entry
+		want := make(map[hashmatch.EntryKey]bool)
+		for i, e := range entries("a", 0, 200) {
+			was, is := e, e
+			was.Status, is.Status = hashmatch.Status(r.IntN(3)), hashmatch.Status(r.IntN(3))
+			if r.IntN(5) == 0 {
+				is.Signatures = entries("q", i, 1)[0].Signatures
+			}
+			there, still := r.IntN(4) > 0, r.IntN(4) > 0
+			if there {
+				before = append(before, was)
+			}
+			if still {
+				after = append(after, is)
+			}
+			in := there && was.Status < hashmatch.Suspended
+			if still && is.Status < hashmatch.Suspended && (!in || is.Signatures[0] != was.Signatures[0]) {
+				want[e.Key] = true
+			}
+		}
+		got, err := Since(t.Context(), listOf(t, before), listOf(t, after))
+		if err != nil || got.Len() != len(want) {
+			t.Fatalf("%v, %d entries, want %d", err, got.Len(), len(want))
+		}
+		for _, e := range got.Entries() {
+			if !want[e.Key] {
+				t.Fatalf("%s is not new", e.Key)
+			}
+			some++
+		}
+	}
+	if some == 0 {
+		t.Error("nothing was new in any of them")
+	}
+}
+
 func byMaps(before, after []hashmatch.Entry) (d Difference, changes int) {
 	olds, news := make(map[hashmatch.EntryKey]hashmatch.Entry), make(map[hashmatch.EntryKey]hashmatch.Entry)
 	for _, e := range before {

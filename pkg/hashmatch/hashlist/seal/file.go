@@ -186,6 +186,7 @@ func decrypt(in io.ReaderAt, size int64, identities []age.Identity) ([]byte, err
 	}
 	const part = 4 << 20 // a multiple of the 64 KiB that are authenticated at a time
 	data := make([]byte, length)
+	settle(data)
 	parts := (length + part - 1) / part
 	var next atomic.Int64
 	var failed atomic.Bool
