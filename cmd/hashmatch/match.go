@@ -12,6 +12,7 @@ import (
 	"example.org/hashmatch/pkg/hashmatch"
 	"example.org/hashmatch/pkg/hashmatch/batch"
 	"example.org/hashmatch/pkg/hashmatch/config"
+	"example.org/hashmatch/pkg/hashmatch/hashlist"
 	"example.org/hashmatch/pkg/hashmatch/policy"
 )
 
@@ -87,7 +88,10 @@ Exit codes: 0 no match; 1 a match; 2 wrong usage or list; 5 the output could not
 			}
 			matched := false
 			for _, query := range queries {
-				matches := findMatches(engine, surface, query, threshold)
+				matches, err := findMatches(engine, surface, query, threshold)
+				if err != nil {
+					return err
+				}
 				matched = matched || len(matches) > 0
 				if err := printMatches(cmd, output, query, matches); err != nil {
 					return exit(exitUnwritten, fmt.Errorf("writing results: %w", err))
@@ -106,8 +110,20 @@ Exit codes: 0 no match; 1 a match; 2 wrong usage or list; 5 the output could not
 	return cmd
 }
 
-func findMatches(engine *config.Engine, surface hashmatch.Surface, query hashmatch.Hash, threshold int) []hashmatch.Match {
-	matches := []hashmatch.Match{}
+// findMatches returns an error if a list's file was changed while it was searched: what was found is worth nothing then.
+func findMatches(engine *config.Engine, surface hashmatch.Surface, query hashmatch.Hash, threshold int) (matches []hashmatch.Match, err error) {
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		changed, ok := r.(error)
+		if !ok || !errors.Is(changed, hashlist.ErrChanged) {
+			panic(r)
+		}
+		matches, err = nil, changed
+	}()
+	matches = []hashmatch.Match{}
 	reach := func(list string) int {
 		if threshold == defaultThreshold {
 			return engine.Policy().Reach(surface, list, query.Kind, 100)
@@ -121,7 +137,7 @@ func findMatches(engine *config.Engine, surface hashmatch.Surface, query hashmat
 		matches = append(matches, m)
 	})
 	slices.SortStableFunc(matches, func(a, b hashmatch.Match) int { return a.Distance - b.Distance })
-	return matches
+	return matches, nil
 }
 
 type jsonMatch struct {
