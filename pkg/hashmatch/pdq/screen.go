@@ -18,7 +18,7 @@ var (
 // off than its coefficients within 0.6 of the median allow; within 0.4, seven were.
 const coefficientOff = 1
 
-// mostDoubtful is how many bits of a hash may be in doubt for a picture to be screened. Photos have 5 in the median, 9 in
+// mostDoubtful is how many bits of a hash may be in doubt for a picture to be screened. Photos have 6 in the median, 9 in
 // nine of ten; pictures of a few smooth waves have a hundred, and hashes that change as much with every encoding.
 const mostDoubtful = 24
 
