@@ -317,7 +317,7 @@ func TestLogKeepsSecrets(t *testing.T) {
 	if _, err := q.deliver(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(text.String(), "callback failed") {
+	if !strings.Contains(text.String(), "telling of a decision failed") {
 		t.Errorf("nothing is said: %s", text.String())
 	}
 	for _, word := range []string{"hunter2", string(secret), byAnn.Reason, "e1"} {

@@ -129,7 +129,7 @@ func (q *Queue) recordDecision(ctx context.Context, tx *sql.Tx, seq, version int
 	if _, err := tx.ExecContext(ctx, "DELETE FROM outbox WHERE seq = ?", seq); err != nil {
 		return err
 	}
-	if q.sender == nil && !q.config.Later {
+	if q.sender == nil && q.config.Tell == nil && !q.config.Later {
 		return nil // nobody is to be told
 	}
 	_, err = tx.ExecContext(ctx, "INSERT INTO outbox (id, seq, due, attempts) VALUES (?, ?, 0, 0)", id, seq)

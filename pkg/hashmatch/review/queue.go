@@ -22,6 +22,9 @@ const DefaultKeep = 90 * 24 * time.Hour
 type Config struct {
 	// File is the database, made with mode 0600 if it is not there. SQLite keeps FILE-wal beside it.
 	File string
+	// Tell is called with each decision, before Callback is told: until it returns nil, and maybe again after that. It is
+	// called for several decisions at once, not for two on one item. nil: none.
+	Tell func(ctx context.Context, m Message) error
 	// Callback is told of decisions. nil means nobody is.
 	Callback *Callback
 	// Keep is how long an item is kept after it was decided; 0 means DefaultKeep. One that is pending stays.
@@ -31,7 +34,7 @@ type Config struct {
 	Audit func(ctx context.Context, d Decision) error
 	// Later is for a program that works on the file in the place of the service that it belongs to: its decisions are
 	// written down, and it is left to the service's Queue to audit them and then to tell the caller, once it runs
-	// again. Audit and Callback must be nil.
+	// again. Audit, Tell and Callback must be nil.
 	Later bool
 	// Logger is told of callbacks that fail and items that are deleted: item IDs and states only. nil means silence.
 	Logger *slog.Logger
@@ -71,7 +74,7 @@ func open(ctx context.Context, config Config, steps []string) (*Queue, error) {
 		return nil, errors.New("review: no file")
 	case config.Keep < 0:
 		return nil, fmt.Errorf("review: items kept for %s", config.Keep)
-	case config.Later && (config.Audit != nil || config.Callback != nil):
+	case config.Later && (config.Audit != nil || config.Callback != nil || config.Tell != nil):
 		return nil, errors.New("review: decisions are left for later, and an audit or a callback is stated")
 	}
 	if config.Keep == 0 {

@@ -33,7 +33,7 @@ func (q *Queue) Run(ctx context.Context) error {
 			failed = !q.try(ctx, "auditing what was decided beside the service", q.auditLate(ctx))
 		}
 		wait := idle
-		if q.sender != nil {
+		if q.sender != nil || q.config.Tell != nil {
 			var err error
 			wait, err = q.deliver(ctx)
 			failed = !q.try(ctx, "callbacks", err) || failed
@@ -95,7 +95,7 @@ func (q *Queue) deliver(ctx context.Context) (time.Duration, error) {
 	}
 	var sending sync.WaitGroup
 	for i := range due {
-		sending.Go(func() { due[i].err = q.sender.send(ctx, due[i].message) })
+		sending.Go(func() { due[i].err = q.tell(ctx, due[i].message) })
 	}
 	sending.Wait()
 	if ctx.Err() != nil {
@@ -111,13 +111,26 @@ func (q *Queue) deliver(ctx context.Context) (time.Duration, error) {
 	})
 }
 
+// tell passes a decision on. nil means that everyone who is told of decisions has it.
+func (q *Queue) tell(ctx context.Context, m Message) error {
+	if q.config.Tell != nil {
+		if err := q.config.Tell(ctx, m); err != nil {
+			return err
+		}
+	}
+	if q.sender == nil {
+		return nil
+	}
+	return q.sender.send(ctx, m)
+}
+
 func (q *Queue) recordDelivery(ctx context.Context, tx *sql.Tx, d delivery) error {
 	if d.err == nil {
 		_, err := tx.ExecContext(ctx, "DELETE FROM outbox WHERE id = ?", d.message.ID)
 		return err
 	}
 	delay := backOff(d.attempts)
-	q.config.Logger.WarnContext(ctx, "review: callback failed", "item", d.message.Item, "surface", d.message.Surface,
+	q.config.Logger.WarnContext(ctx, "review: telling of a decision failed", "item", d.message.Item, "surface", d.message.Surface,
 		"attempts", d.attempts+1, "next", delay, "error", d.err)
 	_, err := tx.ExecContext(ctx, "UPDATE outbox SET attempts = attempts + 1, due = ? WHERE id = ?",
 		q.config.now().Add(delay).UnixMicro(), d.message.ID)

@@ -171,6 +171,7 @@ func (s *Service) handler(l config.Listener, built *listener) (http.Handler, err
 			return nil, err
 		}
 		built.run, built.close = uploads.Run, uploads.Close
+		s.uploads = append(s.uploads, heldUploads{l.Surface, uploads})
 		handler = uploads
 	default:
 		return nil, fmt.Errorf("no server for the dialect %q", l.Dialect)

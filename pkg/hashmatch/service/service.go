@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,8 +63,9 @@ type Service struct {
 	auths        []*hook.Auth
 	certificates []*certificate
 	listeners    []*listener
-	changes      atomic.Int64 // of the lists; clients that scan stored uploads again compare it
-	changed      atomic.Int64 // when, in Unix seconds
+	uploads      []heldUploads // those of the tusd listeners
+	changes      atomic.Int64  // of the lists; clients that scan stored uploads again compare it
+	changed      atomic.Int64  // when, in Unix seconds
 
 	lastReload                  atomic.Pointer[ReloadStatus]
 	reloadsDone, reloadsRefused atomic.Int64
@@ -339,6 +341,9 @@ func (s *Service) openReview(ctx context.Context, r *config.Review) (*review.Que
 			return nil, fmt.Errorf("callback_secret: %w", err)
 		}
 		c.Callback = &review.Callback{URL: r.Callback, Secret: secret}
+	}
+	if slices.ContainsFunc(s.running.Listeners, func(l config.Listener) bool { return l.Dialect == config.DialectTusd }) {
+		c.Tell = s.returnUpload
 	}
 	if s.audit != nil {
 		c.Audit = func(ctx context.Context, d review.Decision) error {
