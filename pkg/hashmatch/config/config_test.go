@@ -609,6 +609,9 @@ func TestAwkwardText(t *testing.T) {
 
 // TestCostIsBounded reads the texts that cost the parser most within the bounds of size and depth.
 func TestCostIsBounded(t *testing.T) {
+	if raceDetector {
+		t.Skip("the cost is that without the race detector")
+	}
 	var keys, deep strings.Builder
 	for i := range maxTokens / 3 {
 		fmt.Fprintf(&keys, "k%d: v\n", i)

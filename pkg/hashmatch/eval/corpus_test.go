@@ -24,7 +24,7 @@ func TestPhotos(t *testing.T) {
 	for i := 0; i < len(files); i += 4 {
 		c.Photos = append(c.Photos, files[i])
 	}
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		c.Sample = 8
 	}
 	result := mustRun(t, c)

@@ -58,6 +58,9 @@ func elements(t *testing.T, page string, f func(xml.StartElement)) (text string)
 func TestReport(t *testing.T) {
 	c := withEdits(t, "jpeg50", "crop2-left", "crop5-each", "mirror")
 	c.Sample = 6
+	if raceDetector {
+		c.Sample = 2
+	}
 	made := page(t, c)
 	for _, forbidden := range []string{"http", "src=", "href", "url(", "@import", "<script", "<link", "ZgotmplZ", "NaN", "Inf", "-clean", ".jpg"} {
 		if strings.Contains(made, forbidden) {

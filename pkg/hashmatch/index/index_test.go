@@ -9,10 +9,14 @@ import (
 )
 
 // TestSearch holds Search against brute force: through tables, through what Build chooses, and by scanning, on lists
-// of many shapes and sizes at many thresholds.
+// of many shapes and sizes at many thresholds; with the race detector on two of the sizes.
 func TestSearch(t *testing.T) {
+	sizes := []int{0, 1, 2, 3, 5, 17, 300}
+	if raceDetector {
+		sizes = []int{0, 300}
+	}
 	for _, kind := range perceptual {
-		for _, n := range []int{0, 1, 2, 3, 5, 17, 300} {
+		for _, n := range sizes {
 			t.Run(fmt.Sprintf("%s/%d", kind, n), func(t *testing.T) {
 				random := rand.New(rand.NewPCG(uint64(n), uint64(kind)))
 				query, made := lists(random, kind, n)

@@ -165,8 +165,13 @@ func bound(k kernel, words int, a, b *key) (sum int) {
 }
 
 // TestNearGroup wants each kernel to stop at the first group that its bound does not rule out, from every group on,
-// whatever the place of the record in it, and the bound to be no more than the distance.
+// whatever the place of the record in it, and the bound to be no more than the distance. With the race detector it does
+// so in 10 of the 40 rounds.
 func TestNearGroup(t *testing.T) {
+	step := 1
+	if raceDetector {
+		step = 4
+	}
 	random := rand.New(rand.NewPCG(23, 23))
 	for words := 1; words <= 4; words++ {
 		kind := hashmatch.PDQ
@@ -179,7 +184,7 @@ func TestNearGroup(t *testing.T) {
 			r.tailWords = 0
 		}
 		groups, stops := 0, 0
-		for round := range 40 {
+		for round := 0; round < 40; round += step {
 			queries := make([]key, 1+round%9)
 			for i := range queries {
 				h := randomHash(random, kind)

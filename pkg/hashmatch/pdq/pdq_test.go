@@ -128,6 +128,9 @@ func TestAgainstOracle(t *testing.T) {
 		sizes = append(sizes, [2]int{5, i*37 + 1}, [2]int{i*37 + 1, 5})
 	}
 	for i, size := range sizes {
+		if raceDetector && i%5 != 0 { // a sample
+			continue
+		}
 		format := formats[i%len(formats)]
 		check(t, fmt.Sprintf("%s %d x %d", format, size[0], size[1]), picture(format, size[0], size[1], uint64(i)))
 	}

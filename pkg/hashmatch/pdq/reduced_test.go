@@ -57,11 +57,19 @@ func reduced(width, height, scale int, seed uint64) Reduced {
 	return Reduced{Pix: m.Pix, Stride: m.Stride, Width: width, Height: height, Scale: scale}
 }
 
-// TestReduced holds the 64 x 64 points and the hashes against those of the picture that a plane stands for.
+// TestReduced holds the 64 x 64 points and the hashes against those of the picture that a plane stands for; with the
+// race detector of a tenth of the planes.
 func TestReduced(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 7))
 	hashes, exact, farthest := 0, 0, 0
+	step, planes := 1, 0
+	if raceDetector {
+		step = 11 // it has no factor in common with the loops below
+	}
 	one := func(width, height, scale, orientation int) {
+		if planes++; planes%step != 0 {
+			return
+		}
 		r := reduced(width, height, scale, random.Uint64())
 		src, err := LumaOf(enlarged(r, orientation))
 		if err != nil {
@@ -120,7 +128,7 @@ func TestReduced(t *testing.T) {
 		one(100+random.IntN(700), 100+random.IntN(700), 1, 1+random.IntN(8))
 	}
 	t.Logf("%d hashes, %d exact, farthest %d bits", hashes, exact, farthest)
-	if hashes < 1000 || float64(exact) < .97*float64(hashes) {
+	if hashes < 1000/step || float64(exact) < .97*float64(hashes) {
 		t.Errorf("%d of %d hashes are exact, want 97 %%", exact, hashes)
 	}
 }

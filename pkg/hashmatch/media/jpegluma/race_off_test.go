@@ -1,0 +1,5 @@
+//go:build !race
+
+package jpegluma
+
+const raceDetector = false
