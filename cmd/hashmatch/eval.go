@@ -42,7 +42,11 @@ Exit codes: 0 measured; 2 wrong usage, list or folder; 5 the output could not be
 const evalPatience = 2 * time.Minute
 
 // profiles are the sets of views that --profile names.
-var profiles = map[string]func() eval.Profile{"plain": eval.Plain}
+var profiles = map[string]func() eval.Profile{
+	string(hashmatch.Plain):    eval.Plain,
+	string(hashmatch.Standard): func() eval.Profile { return eval.Viewed(hashmatch.Standard) },
+	string(hashmatch.Thorough): func() eval.Profile { return eval.Viewed(hashmatch.Thorough) },
+}
 
 type evalFlags struct {
 	photos, output           string
@@ -72,7 +76,7 @@ func newEval() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.photos, "photos", "", "the folder of photos, with those in folders below it")
 	flags.StringArrayVar(&f.lists, "list", nil, "a list to compare with, as FILE or NAME=FILE; may be given again")
-	flags.StringSliceVar(&f.profiles, "profile", []string{"plain"}, "sets of views: plain")
+	flags.StringSliceVar(&f.profiles, "profile", []string{"plain"}, "sets of views: plain, standard, thorough")
 	flags.StringSliceVar(&f.kinds, "kinds", []string{"pdq"}, "perceptual kinds: "+perceptualList())
 	flags.StringToIntVar(&f.thresholds, "thresholds", nil, "the policy's thresholds, as pdq=31,phash=6 (default: those of the kinds)")
 	flags.StringSliceVar(&f.edits, "edits", nil, "edits, families of edits, or chains as mirror+crop5-each (default: all)")

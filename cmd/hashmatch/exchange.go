@@ -48,6 +48,7 @@ PREFIX_FUNCTION_KEY and PREFIX_SUBSCRIPTION_KEY, and asks nobody for those that 
 While it runs, it is changed by HTTP:
 
     curl ADDRESS/fake/truth                                  what it holds, for hashmatch exchange compare
+    curl ADDRESS/fake/feedback                               what it was told of its entries
     curl -X POST 'ADDRESS/fake/change?n=10'                  entries are added, changed, deleted and put in force again
     curl -X POST 'ADDRESS/fake/burst?n=5000'                 so many are added in one second
     curl -X POST -d error=0.5,cut=0.2 ADDRESS/fake/misbehave   from now on; nothing means good manners
@@ -116,16 +117,17 @@ func serveFake(ctx context.Context, handler http.Handler, listen, addressFile st
 }
 
 func newExchangeCompare() *cobra.Command {
-	return &cobra.Command{
+	var identities identityFlags
+	cmd := &cobra.Command{
 		Use:   "compare LIST TRUTH",
 		Short: "Compare a list, entry by entry, with what hashmatch exchange fake holds",
 		Long: `Compare a list, entry by entry, with what hashmatch exchange fake holds: TRUTH is its address, or a file of its
 /fake/truth. Each entry that is lost, revived or different is named. Exit codes: 0 equal; 1 different; 2 wrong usage.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			list, err := config.ReadList(args[0], "")
+			list, err := identities.read(args[0])
 			if err != nil {
-				return fmt.Errorf("%s: %w", printable(args[0]), err)
+				return err
 			}
 			truth, err := readTruth(cmd.Context(), args[1])
 			if err != nil {
@@ -142,6 +144,8 @@ func newExchangeCompare() *cobra.Command {
 			return err
 		},
 	}
+	identities.add(cmd)
+	return cmd
 }
 
 // readTruth reads the entries of a fake exchange.

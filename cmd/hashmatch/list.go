@@ -31,7 +31,7 @@ func newList() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(newListImport(), newListExport(), newListInfo(), newListVerify(), newListSync(), newListShow(), newListDiff(), newListStats(), newListKey(), newListSign())
-	cmd.AddCommand(newListPending(), newListPromote(), newListRefuse(), newListRollback())
+	cmd.AddCommand(newListPending(), newListPromote(), newListRefuse(), newListRollback(), newListFeedback())
 	return cmd
 }
 

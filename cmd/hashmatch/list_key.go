@@ -199,7 +199,7 @@ accepted again that are newer than it.`,
 				return fmt.Errorf("%s: keys.seen is not stated", printable(file))
 			}
 			if accept != "" {
-				return acceptOlder(cmd, c, seen, accept, args[0])
+				return acceptOlder(cmd, c, accept, args[0])
 			}
 			for _, l := range c.Lists {
 				if len(l.Verify) == 0 {
@@ -222,7 +222,7 @@ accepted again that are newer than it.`,
 	return cmd
 }
 
-func acceptOlder(cmd *cobra.Command, c *config.Config, seen seal.Seen, path, name string) error {
+func acceptOlder(cmd *cobra.Command, c *config.Config, path, name string) error {
 	for _, l := range c.Lists {
 		if l.Name != name {
 			continue
@@ -239,7 +239,7 @@ func acceptOlder(cmd *cobra.Command, c *config.Config, seen seal.Seen, path, nam
 		if err != nil {
 			return err
 		}
-		if err := seen.Lower(statement); err != nil {
+		if err := c.Lower(statement); err != nil {
 			return exit(exitUnwritten, err)
 		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: serial %d, signed at %s, and later ones are accepted\n",

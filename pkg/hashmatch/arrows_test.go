@@ -37,6 +37,7 @@ var arrows = map[string]row{
 	"view":           {ours: []string{"pdq", "imagehash"}},
 	"index":          {modules: []string{"golang.org/x/sync", "golang.org/x/sys"}},
 	"policy":         {},
+	"outbox":         {ours: []string{"exchange", "hashlist"}},
 
 	// Decoders that need a process of their own.
 	"media/isolated": {
@@ -74,16 +75,16 @@ var arrows = map[string]row{
 	// What puts it to use.
 	"metrics": {ours: []string{"gate", "hook", "lookup", "hashlist", "policy", "readiness", "worker"}, modules: []string{"github.com/prometheus"}},
 	"service": {
-		ours: []string{"config", "gate", "audit", "quarantine", "review", "readiness", "policy", "lookup", "exchange", "hashlist", "worker", "metrics",
+		ours: []string{"config", "gate", "audit", "quarantine", "review", "readiness", "policy", "lookup", "exchange", "outbox", "hashlist", "worker", "metrics",
 			"hook", "hook/clamd", "hook/clamavrest", "hook/icap", "hook/pictrs", "hook/tusd", "hook/hma"},
 		modules: []string{"go.opentelemetry.io/otel", "golang.org/x/sync"},
 	},
 	"edit":  {modules: []string{"golang.org/x/image"}},
-	"eval":  {ours: []string{"edit", "pdq", "imagehash", "index", "hashlist", "lookup", "media"}},
+	"eval":  {ours: []string{"edit", "pdq", "imagehash", "view", "index", "hashlist", "lookup", "media"}},
 	"batch": {modules: []string{"golang.org/x/sync", "golang.org/x/sys", "golang.org/x/term"}},
 	"config": {
 		ours: []string{"digest", "media", "media/isolated", "pdq", "imagehash", "view", "index", "policy", "worker",
-			"exchange", "hashlist", "hashlist/format", "hashlist/seal", "lookup", "promotion"},
+			"exchange", "outbox", "hashlist", "hashlist/format", "hashlist/seal", "lookup", "promotion"},
 		modules: []string{"github.com/goccy/go-yaml"},
 	},
 }

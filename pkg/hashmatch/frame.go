@@ -35,7 +35,11 @@ type View struct {
 const (
 	StoredOrientation = "stored"
 	BlackBackground   = "black"
+	Doubled           = "doubled" // a Geometry: the picture at twice its size, which is taken of small ones
 )
+
+// Altered reports whether something was cut off, added or moved before the picture was hashed, to undo an edit.
+func (v View) Altered() bool { return v.Panel != "" || v.Geometry != "" && v.Geometry != Doubled }
 
 // Frame is one picture of an upload, ready to hash.
 type Frame struct {

@@ -16,6 +16,7 @@ type Config struct {
 	Digester Digester
 	Decoder  Decoder
 	Hashers  []Hasher
+	Viewer   Viewer // nil: uploads are searched as they are, whatever the policy's profile
 	// Rules returns the lists and the policy in force. It is called once per item, so that one verdict names one
 	// revision of each list and the policy that goes with them; nil lists, or lists without an entry, make every
 	// verdict a hold with the note NotReady. The policy must not be nil.
@@ -95,6 +96,7 @@ func (s *Scanner) Scan(ctx context.Context, item Item) (Verdict, error) {
 		one.lists, one.policy = s.config.Rules()
 		if one.lists != nil { // only what can match is computed
 			one.dihedral, one.kinds = one.policy.Dihedral(item.Surface), one.lists.Kinds()
+			one.profile = one.policy.Profile(item.Surface)
 		}
 	})
 	one.guard("read", func() { one.read(ctx) })
@@ -154,6 +156,7 @@ type scan struct {
 	policy   Policy // nil for Hash
 	kinds    KindSet
 	dihedral KindSet
+	profile  Profile // "" for Hash
 
 	buffer   *bytes.Buffer // of the content, where it was read; nil if the item held it
 	content  []byte        // up to MaxBytes
@@ -166,6 +169,8 @@ type scan struct {
 	media    Media
 	digests  []Hash
 	hashes   []FrameHash
+	views    []FrameHash // hashes of altered views
+	viewed   bool        // views holds those of the reduced picture: none are taken of the full one
 	matches  []Match
 	failures []Failure
 	notes    []Note
@@ -300,6 +305,14 @@ func (s *scan) hash(ctx context.Context, frame *Frame, kinds, dihedral KindSet) 
 			return &failure
 		}
 	}
+	if s.wantsViews() && !s.viewed {
+		var err error
+		if s.views, err = s.config.Viewer.Views(s.views, frame, s.profile, kinds, dihedral); err != nil {
+			failure := AsFailure(err, Panicked)
+			s.fail(failure)
+			return &failure
+		}
+	}
 	return nil
 }
 
@@ -314,20 +327,29 @@ func (s *scan) match() {
 	}
 	// Frames and views often have the same hash: it is searched once, and found in each of them. They need not have the
 	// same quality: the same picture in weaker contrast has the same hash.
-	first := make(map[Hash]int, len(s.hashes)) // hash -> its place in groups
+	first := make(map[Hash]int, len(s.hashes)+len(s.views)) // hash -> its place in groups
 	var groups [][]FrameHash
-	for _, h := range s.hashes {
-		at, known := first[h.Hash]
-		if !known {
-			at = len(groups)
-			first[h.Hash] = at
-			groups = append(groups, nil)
+	group := func(hashes []FrameHash) {
+		for _, h := range hashes {
+			at, known := first[h.Hash]
+			if !known {
+				at = len(groups)
+				first[h.Hash] = at
+				groups = append(groups, nil)
+			}
+			groups[at] = append(groups[at], h)
 		}
-		groups[at] = append(groups[at], h)
+	}
+	group(s.hashes)
+	plain := len(groups)
+	group(s.views) // behind those of the picture as it is, so that a match is said to be in that where it is in both
+	if !s.nearView() {
+		groups = groups[:plain]
 	}
 	for _, same := range groups {
 		s.search(same)
 	}
+	s.weigh()
 	s.searched = true
 }
 
@@ -341,11 +363,11 @@ func (s *scan) search(same []FrameHash) {
 		list, fit = name, nil
 		widest := -1
 		for _, one := range same {
-			r := s.policy.Reach(s.item.Surface, name, h.Kind, one.Quality)
+			r := s.reach(name, one, one.Quality)
 			switch {
 			case r >= 0 && !h.Zero():
 				fit, widest = append(fit, one), max(widest, r)
-			case s.policy.Reach(s.item.Surface, name, h.Kind, 100) >= 0:
+			case !one.View.Altered() && s.reach(name, one, 100) >= 0:
 				s.note(LowQuality)
 			}
 		}
@@ -359,6 +381,14 @@ func (s *scan) search(same []FrameHash) {
 		m.Others = fit[1:]
 		s.matches = append(s.matches, m)
 	})
+}
+
+// reach is the policy's for a hash of the given quality.
+func (s *scan) reach(list string, h FrameHash, quality int) int {
+	if h.View.Altered() {
+		return s.policy.ViewReach(s.item.Surface, list, h.Hash.Kind, quality)
+	}
+	return s.policy.Reach(s.item.Surface, list, h.Hash.Kind, quality)
 }
 
 // decide asks the policy and writes the verdict.

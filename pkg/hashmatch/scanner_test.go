@@ -114,6 +114,7 @@ type fakePolicy struct {
 	panics bool
 	allows bool // whatever it is told
 	exact  bool
+	views  Profile
 }
 
 func (f fakePolicy) Revision() string { return "p1" }
@@ -125,6 +126,13 @@ func (f fakePolicy) Reach(_ Surface, _ string, kind Kind, quality int) int {
 }
 func (f fakePolicy) Dihedral(Surface) KindSet { return 0 }
 func (f fakePolicy) Exact(Surface) bool       { return f.exact }
+func (f fakePolicy) Profile(Surface) Profile  { return f.views }
+func (f fakePolicy) ViewReach(_ Surface, _ string, _ Kind, quality int) int {
+	if quality < 50 {
+		return -1
+	}
+	return 20
+}
 func (f fakePolicy) Decide(found Findings) Decision {
 	if f.panics {
 		panic("policy")

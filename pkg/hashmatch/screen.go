@@ -54,7 +54,7 @@ func (s *scan) screen(ctx context.Context) bool {
 	}
 	started := s.config.now()
 	hashing := s.times.Hash
-	var hashes []FrameHash
+	var hashes, views []FrameHash
 	margin := 0
 	media, ok := reducer.Reduce(ctx, s.content, func(picture *Reduced) error {
 		defer s.clock(&s.times.Hash)()
@@ -65,13 +65,24 @@ func (s *scan) screen(ctx context.Context) bool {
 			}
 			hashes, margin = more, max(margin, wider)
 		}
+		if s.wantsViews() {
+			var err error
+			views, err = s.config.Viewer.ViewsReduced(views, picture, s.profile, perceptual, s.dihedral)
+			return err
+		}
 		return nil
 	})
 	s.times.Decode += s.config.now().Sub(started) - (s.times.Hash - hashing)
 	if !ok || len(hashes) == 0 || ctx.Err() != nil {
 		return false
 	}
+	// The hashes of altered views are those of the reduced picture, whatever the full one is searched for: there is no
+	// other that they could differ from.
+	s.views, s.viewed = views, s.wantsViews()
 	defer s.clock(&s.times.Search)()
+	if s.nearView() {
+		return false
+	}
 	for _, kind := range perceptual.Kinds() {
 		if s.near(hashes, kind, margin) {
 			return false

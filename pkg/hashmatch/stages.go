@@ -34,6 +34,17 @@ type Hasher interface {
 	Hash(dst []FrameHash, frame *Frame, kinds, dihedral KindSet) ([]FrameHash, error)
 }
 
+// Viewer hashes pictures under further views than as they are: what undoes a likely edit finds the edited copy of a
+// listed picture. Package view implements it. It is safe for concurrent use.
+type Viewer interface {
+	// Views appends to dst the hashes of frame under the views of the profile, of the kinds that are both in kinds and
+	// its own, and for kinds in dihedral of the turns and mirrorings of each view. All of them are Altered. It keeps
+	// nothing of frame.
+	Views(dst []FrameHash, frame *Frame, profile Profile, kinds, dihedral KindSet) ([]FrameHash, error)
+	// ViewsReduced does the same of a reduced picture, as it is shown and, where that is another, as it is stored.
+	ViewsReduced(dst []FrameHash, picture *Reduced, profile Profile, kinds, dihedral KindSet) ([]FrameHash, error)
+}
+
 // Lists is one consistent state of every list in force. It is immutable and safe for concurrent use.
 type Lists interface {
 	// Revisions returns each list's revision by the list's name: the same map at every call.
@@ -72,6 +83,10 @@ type Policy interface {
 	// Reach returns the widest distance at which a hash of the given kind and quality is of interest in the list;
 	// negative if it is not searched there at all.
 	Reach(surface Surface, list string, kind Kind, quality int) int
+	// Profile returns under which views uploads are searched.
+	Profile(surface Surface) Profile
+	// ViewReach is Reach for hashes of altered views: no wider than Reach.
+	ViewReach(surface Surface, list string, kind Kind, quality int) int
 	// Dihedral returns the kinds whose turned and mirrored hashes are searched too.
 	Dihedral(surface Surface) KindSet
 	// Exact reports whether uploads are always decided on the hashes of the full picture. Where it is false, those of

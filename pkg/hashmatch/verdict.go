@@ -78,8 +78,12 @@ type Match struct {
 	Frame     int      `json:"frame"`
 	Labels    []string `json:"labels"`
 	Status    Status   `json:"status"`
+	// Evidence counts the looks that found the entry: pairs of a kind and a view, turns not counted apart. It is 0 where
+	// only the picture as it is was searched. Views that lie near each other are no independent witnesses.
+	Evidence int `json:"evidence,omitempty"`
 
 	Key     EntryKey      `json:"-"`
+	Votes   Votes         `json:"-"` // for and against the signature that matched, as its source states them
 	Quality int           `json:"-"` // of the upload's hash, 0 to 100; 100 for a digest
 	Time    time.Duration `json:"-"` // of the frame
 	Others  []FrameHash   `json:"-"` // other frames and views of the upload with the same hash; shared, not to be changed

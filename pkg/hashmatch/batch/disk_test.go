@@ -304,11 +304,13 @@ func (stubStages) Kinds() hashmatch.KindSet { return hashmatch.SetOf(hashmatch.P
 func (stubStages) Hash(dst []hashmatch.FrameHash, _ *hashmatch.Frame, _, _ hashmatch.KindSet) ([]hashmatch.FrameHash, error) {
 	return dst, nil
 }
-func (stubStages) Revision() string                                         { return "p1" }
-func (stubStages) Reach(hashmatch.Surface, string, hashmatch.Kind, int) int { return -1 }
-func (stubStages) Dihedral(hashmatch.Surface) hashmatch.KindSet             { return 0 }
-func (stubStages) Exact(hashmatch.Surface) bool                             { return true }
-func (stubStages) Decide(hashmatch.Findings) (decision hashmatch.Decision)  { return }
+func (stubStages) Revision() string                                             { return "p1" }
+func (stubStages) Reach(hashmatch.Surface, string, hashmatch.Kind, int) int     { return -1 }
+func (stubStages) Dihedral(hashmatch.Surface) hashmatch.KindSet                 { return 0 }
+func (stubStages) Exact(hashmatch.Surface) bool                                 { return true }
+func (stubStages) Profile(hashmatch.Surface) hashmatch.Profile                  { return hashmatch.Plain }
+func (stubStages) ViewReach(hashmatch.Surface, string, hashmatch.Kind, int) int { return -1 }
+func (stubStages) Decide(hashmatch.Findings) (decision hashmatch.Decision)      { return }
 
 // TestRealScanner has a sparse file of 100 GB end early, and the failures of sources keep their codes.
 func TestRealScanner(t *testing.T) {

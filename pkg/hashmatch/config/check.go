@@ -174,6 +174,19 @@ func (k *checker) rules(path, name string, r Rules, defaults *Rules) {
 		k.thresholds(at+".thresholds", name, r.Labels[label].Thresholds, nil)
 		k.actions(at+".actions", name, r.Labels[label].Actions)
 	}
+	for _, source := range slices.Sorted(maps.Keys(r.Sources)) {
+		if defaults != nil {
+			if of, ok := defaults.Sources[source]; ok && reflect.DeepEqual(of, r.Sources[source]) {
+				continue // warned of there
+			}
+		}
+		at, rules := path+".sources."+source, r.Sources[source]
+		if rules.Trust == policy.None {
+			k.warn(at+".trust", name, "none: what it lists is reported, and published")
+		}
+		k.thresholds(at+".thresholds", name, rules.Thresholds, nil)
+		k.actions(at+".actions", name, rules.Actions)
+	}
 }
 
 // changed returns those of the actions that are not the defaults'.
@@ -214,6 +227,7 @@ func (k *checker) actions(path, name string, a Actions) {
 // checkServing warns of what a service may do, but should not.
 func (c *Config) checkServing(k *checker) {
 	c.checkSealing(k)
+	c.checkTold(k)
 	for i, l := range c.Listeners {
 		path := fmt.Sprintf("listeners[%d]", i)
 		if l.Insecure && !l.Loopback() {

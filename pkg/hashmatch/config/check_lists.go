@@ -19,7 +19,7 @@ import (
 // all are left to Check. It ends early, without what would follow, once ctx is done.
 func (c *Config) CheckLists(ctx context.Context, now time.Time) []Warning {
 	var k checker
-	files, seen := make(map[string]loaded), make(map[string]bool)
+	files, seen, sources := make(map[string]loaded), make(map[string]bool), make(map[string]bool)
 	for i, l := range c.Lists {
 		if ctx.Err() != nil {
 			return k.warnings
@@ -41,6 +41,12 @@ func (c *Config) CheckLists(ctx context.Context, now time.Time) []Warning {
 		}
 		files[l.Name] = loaded{path: l.File, info: info, holds: holds}
 		k.content(path, l, list, c.Defaults, seen)
+		k.sources(path, l, list, c.Defaults, sources)
+		if rules, err := c.Policy(); err == nil {
+			if err := actedOn(rules, l.Name, list); err != nil {
+				k.fatal(path+".sources", l.Name, "%v", err)
+			}
+		}
 		synced := list.Synced()
 		if synced.IsZero() {
 			synced = info.ModTime()
@@ -57,6 +63,11 @@ func (c *Config) CheckLists(ctx context.Context, now time.Time) []Warning {
 		for _, label := range slices.Sorted(maps.Keys(c.Defaults.Labels)) {
 			if len(c.Lists) > 0 && !seen[label] {
 				k.warn("defaults.labels."+label, "", "no entry of any list has this label")
+			}
+		}
+		for _, source := range slices.Sorted(maps.Keys(c.Defaults.Sources)) {
+			if len(c.Lists) > 0 && !sources[source] {
+				k.warn("defaults.sources."+source, "", "no entry of any list is of this source")
 			}
 		}
 	}

@@ -98,6 +98,9 @@ func (c *Config) complete() *Error {
 	if failure := c.checkExchanges(); failure != nil {
 		return failure
 	}
+	if failure := c.checkFeedback(); failure != nil {
+		return failure
+	}
 	if failure := c.checkKeys(); failure != nil {
 		return failure
 	}
@@ -217,7 +220,7 @@ func (c *Config) checkRanges() (failure *Error) {
 		check(fmt.Sprintf("exchanges[%d]", i), reflect.ValueOf(e))
 	}
 	for section, stated := range map[string]any{
-		"quarantine": c.Quarantine, "review": c.Review, "audit": c.Audit, "breaker": c.Breaker, "traces": c.Traces,
+		"quarantine": c.Quarantine, "review": c.Review, "feedback": c.Feedback, "audit": c.Audit, "breaker": c.Breaker, "traces": c.Traces,
 	} {
 		if v := reflect.ValueOf(stated); !v.IsNil() && failure == nil {
 			check(section, v.Elem())
@@ -255,6 +258,7 @@ func (c *Config) policy() (*policy.Policy, *Error) {
 		Notes:    c.Notes,
 		Dihedral: setOf(c.Dihedral),
 		Exact:    c.Exact,
+		Views:    profileOf(c.Views),
 		Surfaces: make(map[string]policy.Surface, len(c.Declarations)),
 	}
 	paths := make(map[[2]string]string) // of {"list", name} and {"surface", name}
@@ -267,7 +271,7 @@ func (c *Config) policy() (*policy.Policy, *Error) {
 	for i, d := range c.Declarations {
 		stated.Surfaces[d.Name] = policy.Surface{
 			NotImage: d.NotImage, Failures: d.Failures, Notes: d.Notes, Dihedral: setOf(d.Dihedral),
-			Exact: d.Exact,
+			Exact: d.Exact, Views: profileOf(d.Views),
 		}
 		paths[[2]string{"surface", d.Name}] = fmt.Sprintf("surfaces[%d]", i)
 	}
@@ -296,6 +300,7 @@ func (r Rules) policy(role policy.Role) policy.List {
 	list := policy.List{
 		Role: role, Kinds: hashmatch.SetOf(r.Kinds...), Thresholds: r.Thresholds, QualityFloor: r.QualityFloor,
 		Exact: r.Actions.Exact, Near: r.Actions.Near,
+		Views: policy.Views{Search: r.Views.Search, Thresholds: r.Views.Thresholds, Evidence: r.Views.Evidence},
 	}
 	if len(r.Labels) > 0 {
 		list.Labels = make(map[string]policy.Label, len(r.Labels))
@@ -305,7 +310,23 @@ func (r Rules) policy(role policy.Role) policy.List {
 			Thresholds: label.Thresholds, Exact: label.Actions.Exact, Near: label.Actions.Near,
 		}
 	}
+	if len(r.Sources) > 0 {
+		list.Sources = make(map[string]policy.Source, len(r.Sources))
+	}
+	for name, s := range r.Sources {
+		list.Sources[name] = policy.Source{
+			Trust: s.Trust, MinVotes: s.MinVotes, Thresholds: s.Thresholds, Exact: s.Actions.Exact, Near: s.Actions.Near,
+		}
+	}
 	return list
+}
+
+// profileOf returns the profile that is stated; "" where none is.
+func profileOf(stated *hashmatch.Profile) hashmatch.Profile {
+	if stated == nil {
+		return ""
+	}
+	return *stated
 }
 
 // setOf returns the set of kinds; nil where none are stated, which is not the same as an empty set.
@@ -325,6 +346,7 @@ func kindsOf(set hashmatch.KindSet) []hashmatch.Kind {
 func (c *Config) fill(full policy.Config) {
 	c.Defaults = rulesOf(full.Defaults)
 	c.Failures, c.Notes, c.Dihedral, c.Exact = full.Failures, full.Notes, kindsOf(*full.Dihedral), full.Exact
+	c.Views = new(full.Views)
 	lists, declarations := c.Lists, c.Declarations
 	c.Lists, c.Declarations = nil, nil // whoever handed them in keeps his own
 	for _, l := range lists {
@@ -338,6 +360,7 @@ func (c *Config) fill(full policy.Config) {
 		rules := full.Surfaces[d.Name]
 		d.NotImage, d.Encrypted = rules.NotImage, new(*d.Encrypted)
 		d.Failures, d.Notes, d.Dihedral, d.Exact = rules.Failures, rules.Notes, kindsOf(*rules.Dihedral), rules.Exact
+		d.Views = new(rules.Views)
 		c.Declarations = append(c.Declarations, d)
 	}
 }
@@ -347,12 +370,19 @@ func rulesOf(list policy.List) Rules {
 	rules := Rules{
 		Kinds: kindsOf(list.Kinds), Thresholds: list.Thresholds, QualityFloor: list.QualityFloor,
 		Actions: Actions{list.Exact, list.Near},
+		Views:   Views{list.Views.Search, list.Views.Thresholds, list.Views.Evidence},
 	}
 	if list.Labels != nil {
 		rules.Labels = make(map[string]Label, len(list.Labels))
 	}
 	for name, label := range list.Labels {
 		rules.Labels[name] = Label{Thresholds: label.Thresholds, Actions: Actions{label.Exact, label.Near}}
+	}
+	if list.Sources != nil {
+		rules.Sources = make(map[string]Source, len(list.Sources))
+	}
+	for name, s := range list.Sources {
+		rules.Sources[name] = Source{Trust: s.Trust, MinVotes: s.MinVotes, Thresholds: s.Thresholds, Actions: Actions{s.Exact, s.Near}}
 	}
 	return rules
 }

@@ -30,6 +30,7 @@ type Config struct {
 	Notes        map[hashmatch.Note]hashmatch.Action        `yaml:"notes"`
 	Dihedral     []hashmatch.Kind                           `yaml:"dihedral"` // nil means the default, empty none
 	Exact        *bool                                      `yaml:"exact"`
+	Views        *hashmatch.Profile                         `yaml:"views"`
 	Limits       Limits                                     `yaml:"limits"`
 	Workers      Workers                                    `yaml:"workers"`
 	Guards       Guards                                     `yaml:"guards"`
@@ -42,6 +43,7 @@ type Config struct {
 	Serve      Serve       `yaml:"serve"`
 	Quarantine *Quarantine `yaml:"quarantine"` // nil: nothing is kept
 	Review     *Review     `yaml:"review"`     // nil: held items are not recorded for a person
+	Feedback   *Feedback   `yaml:"feedback"`   // nil: no exchange is told what became of matches
 	Audit      *Audit      `yaml:"audit"`      // nil: answers are not recorded
 	Breaker    *Breaker    `yaml:"breaker"`    // nil: no alarm rises
 	Traces     *Traces     `yaml:"traces"`     // nil: none are sent
@@ -62,6 +64,7 @@ type Declaration struct {
 	Notes    map[hashmatch.Note]hashmatch.Action        `yaml:"notes"`
 	Dihedral []hashmatch.Kind                           `yaml:"dihedral"`
 	Exact    *bool                                      `yaml:"exact"`
+	Views    *hashmatch.Profile                         `yaml:"views"`
 }
 
 // List is one list and the rules for it. Name and File must be stated.
@@ -85,7 +88,16 @@ type Rules struct {
 	Thresholds   map[hashmatch.Kind]int `yaml:"thresholds"`
 	QualityFloor *int                   `yaml:"quality_floor"`
 	Actions      Actions                `yaml:"actions"`
+	Views        Views                  `yaml:"views"`
 	Labels       map[string]Label       `yaml:"labels"`
+	Sources      map[string]Source      `yaml:"sources"`
+}
+
+// Views are the rules for matches in altered views.
+type Views struct {
+	Search     *bool                  `yaml:"search"`
+	Thresholds map[hashmatch.Kind]int `yaml:"thresholds"`
+	Evidence   int                    `yaml:"evidence" min:"1" max:"10"` // 0 means the default
 }
 
 // Actions are the actions for a match.
@@ -96,6 +108,14 @@ type Actions struct {
 
 // Label holds the rules for entries with one label.
 type Label struct {
+	Thresholds map[hashmatch.Kind]int `yaml:"thresholds"`
+	Actions    Actions                `yaml:"actions"`
+}
+
+// Source holds the rules for entries of one source, see policy.Source.
+type Source struct {
+	Trust      policy.Trust           `yaml:"trust"`
+	MinVotes   int                    `yaml:"min_votes"`
 	Thresholds map[hashmatch.Kind]int `yaml:"thresholds"`
 	Actions    Actions                `yaml:"actions"`
 }

@@ -87,6 +87,7 @@ func TestExampleIsDocumented(t *testing.T) {
 	walk("surfaces", reflect.ValueOf(Example().Declarations[0]))
 	walk("lists", reflect.ValueOf(Example().Lists[0]))
 	walk("labels", reflect.ValueOf(Example().Lists[0].Labels["disputed_source"]))
+	walk("sources", reflect.ValueOf(Example().Lists[0].Sources["ncmec"]))
 	if checked < 20 {
 		t.Fatalf("%d fields", checked)
 	}
@@ -123,8 +124,8 @@ func TestAboutIsComplete(t *testing.T) {
 		})
 	}
 	walk("", reflect.TypeFor[Config]())
-	for key := range want { // those of one label are said once for both
-		if strings.HasPrefix(key, "lists[].labels.*.actions.") {
+	for key := range want { // those of one label or source are said once for both
+		if strings.HasPrefix(key, "lists[].labels.*.actions.") || strings.HasPrefix(key, "lists[].sources.*.actions.") {
 			delete(want, key)
 		}
 	}
@@ -201,9 +202,9 @@ func TestErrors(t *testing.T) {
 		{"# nothing\n", "nothing is stated"},
 		{"- a\n", "1:1: want keys and values, not a list"},
 		{"a\n", `1:1: want keys and values, not the text "a"`},
-		{"decryption_key: x\n", `1:1: unknown key "decryption_key": want one of surfaces, lists, defaults, failures, notes, dihedral, exact, limits, workers, guards, keys, exchanges, listeners, serve, quarantine, review, audit, breaker, traces`},
+		{"decryption_key: x\n", `1:1: unknown key "decryption_key": want one of surfaces, lists, defaults, failures, notes, dihedral, exact, views, limits, workers, guards, keys, exchanges, listeners, serve, quarantine, review, feedback, audit, breaker, traces`},
 		{"limits:\n  max_byte: 1\n", `2:3: limits: unknown key "max_byte": want one of max_bytes, max_digest_bytes, max_pixels, max_side, max_frames, max_total_pixels, max_scans, timeout, memory`},
-		{list("treshold: 1"), `6:5: lists[0] "iwf": unknown key "treshold": want one of name, file, role, shadow, max_age, verify, kinds, thresholds, quality_floor, actions, labels`},
+		{list("treshold: 1"), `6:5: lists[0] "iwf": unknown key "treshold": want one of name, file, role, shadow, max_age, verify, kinds, thresholds, quality_floor, actions, views, labels, sources`},
 		{list("thresholds: {pdq: 300}"), `6:23: lists[0] "iwf": thresholds.pdq: 300: want 0 to 64`},
 		{list("thresholds: {pdq: 0x10}"), `6:23: lists[0] "iwf": thresholds.pdq: 0x10: want a whole number in decimal digits`},
 		{list("thresholds: {pdq: 010}"), `6:23: lists[0] "iwf": thresholds.pdq: 010: want a whole number in decimal digits`},
@@ -241,12 +242,12 @@ func TestErrors(t *testing.T) {
 		{"surfaces:\n  - name: s\n    encrypted: no\n", `3:16: surfaces[0] "s": encrypted: want true or false, not the text "no"`},
 		{"surfaces:\n  - name: s\n    encrypted: \"false\"\n", `3:16: surfaces[0] "s": encrypted: want true or false, not the text "false"`},
 		{"surfaces:\n  - name: 1\n", `2:11: surfaces[0]: name: want text, not 1: put it in quotes: "1"`},
-		{"surfaces:\n  - name: s\n    decryption_key: k\n", `3:5: surfaces[0] "s": unknown key "decryption_key": want one of name, tenant, region, visibility, encrypted, not_image, shadow, failures, notes, dihedral, exact`},
+		{"surfaces:\n  - name: s\n    decryption_key: k\n", `3:5: surfaces[0] "s": unknown key "decryption_key": want one of name, tenant, region, visibility, encrypted, not_image, shadow, failures, notes, dihedral, exact, views`},
 		{"surfaces: [{name: s, visibility: public, encrypted: false, not_image: hold, failures: {not_image: allow}}]\n", `1:99: surfaces[0] "s": failures.not_image: each surface states its own answer, as not_image`},
 		{"surfaces: [{name: s, visibility: public, encrypted: false, not_image: hold, dihedral: [md5]}]\n", `1:87: surfaces[0] "s": dihedral: only perceptual kinds are taken of turned pictures`},
 		{"defaults: {thresholds: {phash: 11}}\n", `1:32: defaults.thresholds.phash: 11: want 0 to 10`},
 		{"defaults: {labels: {\"a]b\": {thresholds: {phash: 11}}}}\n", `1:49: defaults.labels.a]b.thresholds.phash: 11: want 0 to 10`},
-		{"defaults: {role: allow}\n", `1:12: defaults: unknown key "role": want one of kinds, thresholds, quality_floor, actions, labels`},
+		{"defaults: {role: allow}\n", `1:12: defaults: unknown key "role": want one of kinds, thresholds, quality_floor, actions, views, labels, sources`},
 		{"failures: {not_image: hold}\n", `1:23: failures.not_image: each surface states its own answer, as not_image`},
 		{"failures: {broken: hold}\n", `1:20: failures.broken: unknown failure code`},
 		{"notes: {not_ready: allow}\n", `1:20: notes.not_ready: allow: want hold or block, for nothing was searched`},

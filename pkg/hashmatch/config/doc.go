@@ -50,6 +50,7 @@ func Example() *Config {
 			Notes:    map[hashmatch.Note]hashmatch.Action{hashmatch.LowQuality: hashmatch.Hold},
 			Dihedral: []hashmatch.Kind{hashmatch.PDQ, hashmatch.PHash},
 			Exact:    new(true),
+			Views:    new(hashmatch.Thorough),
 		}},
 		Lists: []List{{
 			Name: "industry", File: "lists/industry.hml", Role: policy.BlockList, MaxAge: Duration(72 * time.Hour),
@@ -59,9 +60,14 @@ func Example() *Config {
 				Thresholds:   map[hashmatch.Kind]int{hashmatch.PDQ: 31},
 				QualityFloor: new(50),
 				Actions:      Actions{Exact: new(hashmatch.Block), Near: new(hashmatch.Hold)},
+				Views:        Views{Search: new(true), Thresholds: map[hashmatch.Kind]int{hashmatch.PDQ: 24}, Evidence: 2},
 				Labels: map[string]Label{"disputed_source": {
 					Thresholds: map[hashmatch.Kind]int{hashmatch.PDQ: 16},
 					Actions:    Actions{Exact: new(hashmatch.Hold), Near: new(hashmatch.Hold)},
+				}},
+				Sources: map[string]Source{"ncmec": {
+					Trust: policy.Full, MinVotes: 2, Thresholds: map[hashmatch.Kind]int{hashmatch.PDQ: 24},
+					Actions: Actions{Exact: new(hashmatch.Block), Near: new(hashmatch.Hold)},
 				}},
 			},
 		}, {
@@ -95,6 +101,10 @@ func Example() *Config {
 			File: "review.db", Keep: Duration(90 * 24 * time.Hour),
 			Callback: "https://app.example/decisions", CallbackSecret: "callback.secret",
 		},
+		Feedback: &Feedback{
+			Folder: "feedback", Lists: []string{"industry"}, Reasons: []string{"00000000-0000-0000-0000-000000000001"},
+			Deadline: Duration(7 * 24 * time.Hour), Keep: Duration(365 * 24 * time.Hour),
+		},
 		Audit: &Audit{
 			Directory: "audit", Sync: "matches", SegmentBytes: 64 << 20, Key: "audit.key",
 			HeadInterval: Duration(time.Minute), HeadFile: "/mnt/elsewhere/heads.jsonl",
@@ -126,6 +136,7 @@ var about = map[string]string{
 	"surfaces[].notes":    "Overrides of notes, below, on this surface. Default: none.",
 	"surfaces[].dihedral": "Override of dihedral, below, on this surface. Default: none.",
 	"surfaces[].exact":    "Override of exact, below, on this surface. Default: none.",
+	"surfaces[].views":    "Override of views, below, on this surface. Default: none.",
 
 	"lists":        "The hash lists. There are none by default. What a list leaves out has the value of defaults, below.",
 	"lists[].name": "What the list is called, in verdicts too: letters, digits, - _ and . It must be stated.",
@@ -138,23 +149,43 @@ var about = map[string]string{
 		"digests and the kinds in its thresholds.",
 	"lists[].thresholds": "The largest distance that is a match, for each perceptual kind: of 256 bits 0 to 64, of 64 " +
 		"bits 0 to 10.",
-	"lists[].quality_floor":       "Perceptual hashes of lower quality, 0 to 100, are not searched: flat pictures match each other.",
-	"lists[].actions":             "What is done about a match: allow (it is only reported), hold or block.",
-	"lists[].actions.exact":       "For a digest: the very file.",
-	"lists[].actions.near":        "For a perceptual hash, a distance of 0 included: probably the same picture.",
+	"lists[].quality_floor": "Perceptual hashes of lower quality, 0 to 100, are not searched: flat pictures match each other.",
+	"lists[].actions":       "What is done about a match: allow (it is only reported), hold or block.",
+	"lists[].actions.exact": "For a digest: the very file.",
+	"lists[].actions.near":  "For a perceptual hash, a distance of 0 included: probably the same picture.",
+	"lists[].views": "Rules for matches in altered views of an upload: see views, below. An allow-list is never searched for " +
+		"those: an allowed part of a picture says nothing of the rest.",
+	"lists[].views.search": "false: the list is searched for pictures as they are only, whatever the surface says.",
+	"lists[].views.thresholds": "The largest distance that is a match in an altered view. The threshold for the picture as it " +
+		"is bounds it, whatever is stated here.",
+	"lists[].views.evidence": "In how many looks (pairs of a kind of hash and a view) an entry must be found for a match in an " +
+		"altered view to be acted on, 1 to 10; with less it is reported with the action allow.",
 	"lists[].labels":              "Rules for entries that carry a label, written as the list writes it. Default: those of defaults.",
 	"lists[].labels.*.thresholds": "Wider or narrower than the list's. Of several labels the widest holds. Default: the list's.",
 	"lists[].labels.*.actions":    "Of several labels the strictest holds. Default: the list's.",
+	"lists[].sources": "Rules for entries of a source, by its name as entries have it (SOURCE/MEMBER/ID). Default: those of " +
+		"defaults; what is stated for no source holds for all alike. Where a label states something too, the more careful of " +
+		"the two holds: the milder action, the narrower threshold.",
+	"lists[].sources.*.trust": "none: its matches are reported with the action allow, and nothing follows from them. Default: full.",
+	"lists[].sources.*.min_votes": "A match is held at most, never blocked, while the hash that matches has fewer positive votes, " +
+		"as its source states them (0 where it states none). It is found all the same: a person looks. Default: 0.",
+	"lists[].sources.*.thresholds": "Wider or narrower than the list's. Default: the list's.",
+	"lists[].sources.*.actions":    "Default: the list's.",
 
 	"defaults": "What a list has where it states nothing else, and the rules for lists that this file does not name. " +
-		"Whatever is stated, a disputed entry is held at most, and a suspended one is reported, but not acted on alone.",
-	"defaults.kinds":         "The kinds of hash that are searched.",
-	"defaults.thresholds":    "The largest distance that is a match: of 256 bits 0 to 64, of 64 bits 0 to 10. Wider finds more copies and more else.",
-	"defaults.quality_floor": "Perceptual hashes of lower quality, 0 to 100, are not searched: flat pictures match each other.",
-	"defaults.actions":       "What is done about a match: allow (it is only reported), hold or block.",
-	"defaults.actions.exact": "For a digest: the very file.",
-	"defaults.actions.near":  "For a perceptual hash, a distance of 0 included: probably the same picture.",
-	"defaults.labels":        "Rules for entries with a label in every list, as in lists. A list's own for the same label replaces them.",
+		"Whatever is stated, an entry that is disputed or has a vote against it is held at most, and a suspended one is reported, but not acted on alone.",
+	"defaults.kinds":            "The kinds of hash that are searched.",
+	"defaults.thresholds":       "The largest distance that is a match: of 256 bits 0 to 64, of 64 bits 0 to 10. Wider finds more copies and more else.",
+	"defaults.quality_floor":    "Perceptual hashes of lower quality, 0 to 100, are not searched: flat pictures match each other.",
+	"defaults.actions":          "What is done about a match: allow (it is only reported), hold or block.",
+	"defaults.actions.exact":    "For a digest: the very file.",
+	"defaults.actions.near":     "For a perceptual hash, a distance of 0 included: probably the same picture.",
+	"defaults.views":            "Rules for matches in altered views: see views, below.",
+	"defaults.views.search":     "Whether lists are searched under altered views, on surfaces that are.",
+	"defaults.views.thresholds": "The largest distance that is a match in an altered view, bounded by the threshold for the picture as it is.",
+	"defaults.views.evidence":   "In how many looks an entry must be found for a match in an altered view to be acted on, 1 to 10.",
+	"defaults.sources":          "Rules for entries of a source in every list, as in lists. A list's own for the same source replace them.",
+	"defaults.labels":           "Rules for entries with a label in every list, as in lists. A list's own for the same label replaces them.",
 
 	"failures": "What follows when an upload could not be scanned in full: allow, hold or block. Of several failures " +
 		"and matches the strictest holds. What is no image is no failure here: each surface answers for itself.",
@@ -180,6 +211,10 @@ var about = map[string]string{
 	"exact": "false: where a list holds PDQ hashes alone, or those and digests, JPEGs are looked at in reduced size first, " +
 		"which is several times as fast; all that is not far from every entry then is decided on the full picture. " +
 		"true: everything is. docs/accuracy.md states what the difference can be.",
+
+	"views": "Under which views an upload is searched, so that an edited copy of a listed picture is found: plain (the " +
+		"picture as it is, turned and mirrored), standard (borders and bars cut off, panels, small crops and tilts undone), " +
+		"thorough (larger ones, and combinations). Each costs time and more chances of a false match: see docs/accuracy.md.",
 
 	"limits": "What an upload may cost. Beyond a limit it is a failure, never a sample. Sizes are in B, KiB, MiB, GiB " +
 		"or kB, MB, GB.",
@@ -309,6 +344,15 @@ var about = map[string]string{
 	"review.keep":            "How long decided items are kept. Default: 90 days.",
 	"review.callback":        "The address that is told of decisions. Default: nobody is told.",
 	"review.callback_secret": "The file of the secret that signs callbacks, readable for its owner only.",
+
+	"feedback": "What reviewers found is sent to the exchanges that lists come from (docs/exchanges.md). Left out, nothing is sent. " +
+		"It needs review.",
+	"feedback.folder": "Where it waits until it is sent. It must be stated.",
+	"feedback.lists":  "The lists whose exchanges are told: those of ncmec, threatexchange and stopncii. It must be stated.",
+	"feedback.reasons": "ncmec: the identifiers of the reasons that go with a negative vote, as /v2/feedback/TYPE/reasons has them. " +
+		"Without one, ncmec takes no negative vote.",
+	"feedback.deadline": "After how long what cannot be sent is given up. 0s means 168h.",
+	"feedback.keep":     "How long it is known what was sent, so that it is not sent again. 0s means 8760h.",
 
 	"audit":               "The log of every answer: append-only, each record chained to the one before. Left out, there is none.",
 	"audit.directory":     "The folder of the log. It must be stated.",

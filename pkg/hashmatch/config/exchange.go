@@ -91,8 +91,8 @@ type SyncOptions struct {
 	Done   func(exchange.Result, error)
 }
 
-// Syncers returns a Syncer for each list that an exchange fills, with its credentials read. What they write has the
-// list's index with it where that is worth it.
+// Syncers returns a Syncer for each list that an exchange fills, with its credentials read. What they write is
+// signed and encrypted with the keys of the configuration, and has the list's index with it where that is worth it.
 func (c *Config) Syncers(options SyncOptions) ([]*exchange.Syncer, error) {
 	var syncers []*exchange.Syncer
 	for _, e := range c.Exchanges {
@@ -128,6 +128,13 @@ func (c *Config) exchange(e Exchange, options SyncOptions) (exchange.Config, err
 	for _, l := range c.Lists {
 		if l.Name == e.List {
 			settings.File, settings.AllowList = l.File, l.Role == policy.AllowList
+			sealed, err := c.sealing(l)
+			if err != nil {
+				return settings, err
+			}
+			if sealed != nil {
+				settings.Open, settings.Write = sealed.Open, sealed.Write
+			}
 		}
 	}
 	var err error
@@ -136,13 +143,19 @@ func (c *Config) exchange(e Exchange, options SyncOptions) (exchange.Config, err
 			return settings, err
 		}
 	}
+	settings.Credentials, err = e.credentials()
+	return settings, err
+}
+
+// credentials reads the credentials; the zero Credentials if none are stated.
+func (e Exchange) credentials() (exchange.Credentials, error) {
 	switch {
 	case e.Credentials != "":
-		settings.Credentials, err = exchange.ReadCredentials(e.Credentials)
+		return exchange.ReadCredentials(e.Credentials)
 	case e.CredentialsEnvironment != "":
-		settings.Credentials, err = exchange.EnvironmentCredentials(e.CredentialsEnvironment)
+		return exchange.EnvironmentCredentials(e.CredentialsEnvironment)
 	}
-	return settings, err
+	return exchange.Credentials{}, nil
 }
 
 // indexOf returns the index of a list as a section for its snapshot, if building it when it is loaded takes long.

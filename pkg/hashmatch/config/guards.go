@@ -90,5 +90,8 @@ func (c *Config) reaches(l List) map[hashmatch.Kind]int {
 	for _, label := range l.Labels {
 		widen(label.Thresholds)
 	}
+	for _, source := range l.Sources {
+		widen(source.Thresholds)
+	}
 	return reach
 }

@@ -52,10 +52,14 @@ func (c *Config) checkSealing(k *checker) {
 		if _, err := seal.ReadTrust(l.Verify...); err != nil {
 			k.fatal(path, l.Name, "%v", err)
 		}
-		for _, e := range c.Exchanges {
-			if e.List == l.Name {
-				k.fatal(path, l.Name, "an exchange fills the list, and does not sign it: it would always be refused")
-			}
+	}
+	for i, e := range c.Exchanges {
+		l, err := c.List(e.List)
+		if err == nil {
+			_, err = c.sealing(l)
+		}
+		if err != nil {
+			k.fatal(fmt.Sprintf("exchanges[%d]", i), e.List, "%v", err)
 		}
 	}
 	if c.Keys == nil {
@@ -68,9 +72,6 @@ func (c *Config) checkSealing(k *checker) {
 	}
 	if _, err := seal.ReadIdentities(c.Keys.Identities...); err != nil {
 		k.fatal("keys.identities", "", "%v", err)
-	}
-	if len(c.Keys.Recipients) > 0 && len(c.Exchanges) > 0 {
-		k.warn("keys.recipients", "", "snapshots that an exchange fills are not encrypted")
 	}
 }
 

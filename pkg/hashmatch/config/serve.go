@@ -405,6 +405,9 @@ func (c *Config) resolve(folder string) {
 		join(&c.Review.File)
 		join(&c.Review.CallbackSecret)
 	}
+	if c.Feedback != nil {
+		join(&c.Feedback.Folder)
+	}
 	if c.Audit != nil {
 		join(&c.Audit.Directory)
 		join(&c.Audit.Key)

@@ -21,6 +21,7 @@ import (
 	"example.org/hashmatch/pkg/hashmatch/pdq"
 	"example.org/hashmatch/pkg/hashmatch/policy"
 	"example.org/hashmatch/pkg/hashmatch/promotion"
+	"example.org/hashmatch/pkg/hashmatch/view"
 	"example.org/hashmatch/pkg/hashmatch/worker"
 )
 
@@ -87,6 +88,7 @@ func (c *Config) Open(_ context.Context, options OpenOptions) (*Engine, error) {
 		Digester: digest.Digester{},
 		Decoder:  media.New(decoder),
 		Hashers:  []hashmatch.Hasher{pdq.Hasher{}, imagehash.Hasher{}},
+		Viewer:   view.Hasher{},
 		Rules:    e.Rules,
 		MaxBytes: int64(limits.MaxBytes), MaxDigestBytes: int64(limits.MaxDigestBytes),
 		Timeout: time.Duration(limits.Timeout),
@@ -315,6 +317,9 @@ func (s *state) canMatch() error {
 			continue
 		}
 		blocking++
+		if err := actedOn(s.policy, l.Name(), l.List()); err != nil {
+			return err
+		}
 		if format.AllowListOnly(l.List().Info()) {
 			return fmt.Errorf("list %q: it holds known files of everyone's (%s): its role can only be allow",
 				l.Name(), l.List().Info().Source)

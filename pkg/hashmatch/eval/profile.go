@@ -6,6 +6,7 @@ import (
 	"example.org/hashmatch/pkg/hashmatch"
 	"example.org/hashmatch/pkg/hashmatch/imagehash"
 	"example.org/hashmatch/pkg/hashmatch/pdq"
+	"example.org/hashmatch/pkg/hashmatch/view"
 )
 
 // Profile is a set of views under which uploads are hashed. It is safe for concurrent use.
@@ -23,6 +24,29 @@ type Profile interface {
 // Plain is the profile without any view but the turns and mirrorings, and the second hash that PDQ takes of a small
 // picture.
 func Plain() Profile { return hashers{"plain", []hashmatch.Hasher{pdq.Hasher{}, imagehash.Hasher{}}} }
+
+// Viewed is a profile of package view: what Plain has, and the altered views.
+func Viewed(profile hashmatch.Profile) Profile {
+	return viewed{Plain(), view.Hasher{}, profile}
+}
+
+// viewed is a Profile of a plain one and the altered views of a Viewer.
+type viewed struct {
+	Profile
+	viewer  hashmatch.Viewer
+	profile hashmatch.Profile
+}
+
+func (p viewed) Name() string { return string(p.profile) }
+
+func (p viewed) Hash(dst []hashmatch.FrameHash, frame *hashmatch.Frame, kind hashmatch.Kind) ([]hashmatch.FrameHash, error) {
+	dst, err := p.Profile.Hash(dst, frame, kind)
+	if err != nil {
+		return dst, err
+	}
+	one := hashmatch.SetOf(kind)
+	return p.viewer.Views(dst, frame, p.profile, one, one)
+}
 
 // hashers is a Profile of the views that hashers take by themselves.
 type hashers struct {

@@ -18,6 +18,8 @@ type Credentials struct {
 	Token           string // threatexchange: the access token; file: a bearer token
 	FunctionKey     string // stopncii: x-functions-key
 	SubscriptionKey string // stopncii: Ocp-Apim-Subscription-Key
+	// FeedbackFunctionKey is stopncii's x-functions-key for feedback; "" means FunctionKey.
+	FeedbackFunctionKey string
 }
 
 // Format keeps credentials out of everything that is printed.
@@ -36,11 +38,12 @@ func (c *Credentials) fields() map[string]*string {
 	return map[string]*string{
 		"user": &c.User, "password": &c.Password, "token": &c.Token,
 		"function_key": &c.FunctionKey, "subscription_key": &c.SubscriptionKey,
+		"feedback_function_key": &c.FeedbackFunctionKey,
 	}
 }
 
-// ReadCredentials reads a file of lines NAME=VALUE, of the names user, password, token, function_key and
-// subscription_key; blank lines and those that start with # are comments. The file must be readable for its owner only.
+// ReadCredentials reads a file of lines NAME=VALUE, of the names user, password, token, function_key,
+// subscription_key and feedback_function_key; blank lines and those that start with # are comments. The file must be readable for its owner only.
 // No error repeats any of it.
 func ReadCredentials(path string) (Credentials, error) {
 	info, err := os.Stat(path)
@@ -79,7 +82,7 @@ func parseCredentials(text string) (Credentials, error) {
 		value = strings.TrimSpace(value)
 		switch {
 		case !found || field == nil:
-			return Credentials{}, fmt.Errorf("line %d: want NAME=VALUE, of user, password, token, function_key, subscription_key", n)
+			return Credentials{}, fmt.Errorf("line %d: want NAME=VALUE, of user, password, token, function_key, subscription_key, feedback_function_key", n)
 		case *field != "":
 			return Credentials{}, fmt.Errorf("line %d: stated twice", n)
 		case value == "":
@@ -96,8 +99,8 @@ func parseCredentials(text string) (Credentials, error) {
 	return c, nil
 }
 
-// EnvironmentCredentials reads the variables PREFIX_USER, PREFIX_PASSWORD, PREFIX_TOKEN, PREFIX_FUNCTION_KEY and
-// PREFIX_SUBSCRIPTION_KEY. None at all is an error.
+// EnvironmentCredentials reads the variables PREFIX_USER, PREFIX_PASSWORD, PREFIX_TOKEN, PREFIX_FUNCTION_KEY,
+// PREFIX_SUBSCRIPTION_KEY and PREFIX_FEEDBACK_FUNCTION_KEY. None at all is an error.
 func EnvironmentCredentials(prefix string) (c Credentials, err error) {
 	for name, field := range c.fields() {
 		*field = strings.TrimSpace(os.Getenv(prefix + "_" + strings.ToUpper(name)))
@@ -129,6 +132,9 @@ func (c *Credentials) check() error {
 
 // need says what is missing, or of no use.
 func (c Credentials) need(dialect Dialect) error {
+	if c.FeedbackFunctionKey != "" && dialect != StopNCII {
+		return fmt.Errorf("credentials: %s has no feedback_function_key", dialect)
+	}
 	var stated []string
 	for _, name := range []string{"user", "password", "token", "function_key", "subscription_key"} {
 		if *c.fields()[name] != "" {

@@ -59,10 +59,16 @@ type Config struct {
 	// SaveEvery is how often a sync that goes on is saved; 0 means a minute, less than 0 after every answer.
 	SaveEvery time.Duration
 
+	// Open opens a snapshot file that Write wrote, of the list or, with partial, of a whole fetch under way; nil means
+	// hashlist.Map. An error that wraps ErrUnvouched has the list fetched anew; any other one keeps it as it is.
+	Open func(path string, partial bool) (*hashlist.Snapshot, error)
+	// Write replaces a snapshot file in one step; nil means hashlist.WriteFile.
+	Write func(path string, partial bool, list *hashlist.List, extras ...hashlist.Extra) error
 	// Extras returns sections that are written beside the list, such as its index; nil for none.
 	Extras func(ctx context.Context, l *hashlist.List) ([]hashlist.Extra, error)
-	// Accept is asked before a list takes the place of another; its error keeps the old one in force. nil accepts all.
-	// old is nil the first time.
+	// Accept is asked before a list takes the place of another in the file, of a whole fetch and of what an incremental
+	// one has brought so far; its error fails the sync, and keeps the old list with its checkpoint. nil accepts all. old is
+	// nil the first time.
 	Accept func(old, next *hashlist.List) error
 	// Done is called after each sync of Run; nil for nobody.
 	Done func(Result, error)
@@ -110,6 +116,9 @@ func (e *GapError) Unwrap() error { return e.Err }
 
 // ErrEmptied keeps a list in force of which the exchange has nothing left: that is more likely a fault than the truth.
 var ErrEmptied = errors.New("the exchange sends no entry in force, and the list here has some: remove its file to accept that")
+
+// ErrUnvouched says of a snapshot file that it is sound, and that nobody vouches for what it says: nothing of it is used.
+var ErrUnvouched = errors.New("nobody vouches for the snapshot")
 
 // Syncer keeps one list equal to what its exchange says. Its methods may be called at the same time: they wait for
 // each other.
@@ -205,6 +214,14 @@ func (c Config) withDefaults() Config {
 	}
 	if c.SaveEvery == 0 {
 		c.SaveEvery = time.Minute
+	}
+	if c.Open == nil {
+		c.Open = func(path string, _ bool) (*hashlist.Snapshot, error) { return hashlist.Map(path) }
+	}
+	if c.Write == nil {
+		c.Write = func(path string, _ bool, list *hashlist.List, extras ...hashlist.Extra) error {
+			return hashlist.WriteFile(path, list, extras...)
+		}
 	}
 	return c
 }

@@ -314,3 +314,60 @@ func TestRun(t *testing.T) {
 		t.Errorf("%v after %d", err, syncs)
 	}
 }
+
+// What an incremental sync brings takes the list's place only if it is accepted, each time that it is saved; refused, the
+// list and its checkpoint stay, and the same comes again.
+func TestAcceptIncremental(t *testing.T) {
+	t.Parallel()
+	eachDialect(t, func(t *testing.T, d Dialect) {
+		b := newBench(t, d, 120)
+		b.clock.Add(time.Hour)
+		b.sync()
+		held := b.list()
+		b.fake.Change(60)
+		b.clock.Add(time.Hour)
+		refusal, asked := errors.New("too much"), 0
+		b.adjust = func(c *Config) {
+			c.SaveEvery = -1
+			c.Accept = func(old, next *hashlist.List) error {
+				asked++
+				if old == nil || old.Revision() != held.Revision() || next.Revision() == old.Revision() {
+					t.Errorf("asked of %d and %d entries", old.Len(), next.Len())
+				}
+				return refusal
+			}
+		}
+		for n := 1; n <= 2; n++ {
+			if _, err := b.syncer().Sync(t.Context()); !errors.Is(err, refusal) || asked != n {
+				t.Fatalf("%v, asked %d times", err, asked)
+			}
+			if b.list().Revision() != held.Revision() {
+				t.Fatal("the list has changed")
+			}
+			b.trueToCheckpoint(b.file) // which may go on up to what was refused
+		}
+		saved := held.Revision()
+		b.adjust = func(c *Config) {
+			c.SaveEvery = -1
+			c.Accept = func(old, next *hashlist.List) error {
+				asked++
+				if old.Revision() != saved || next.Revision() == saved {
+					t.Error("asked of something else than what the file holds")
+				}
+				saved = next.Revision()
+				return nil
+			}
+		}
+		asked = 0
+		b.sync()
+		b.equal()
+		if asked == 0 || saved != b.list().Revision() {
+			t.Errorf("asked %d times", asked)
+		}
+		asked = 0
+		b.sync()
+		if asked != 0 {
+			t.Error("asked although nothing has changed")
+		}
+	})
+}

@@ -16,8 +16,8 @@ import (
 // work is a list with its checkpoint, as they stand in one file.
 type work struct {
 	path       string
-	exists     bool // the file is there
 	list       *hashlist.List
+	onDisk     *hashlist.List // what the file holds, which shares what is the same with list; nil: there is none
 	checkpoint Checkpoint
 	pending    []hashlist.Change // not yet in list, nor is checkpoint.Through beyond what is: see advance
 	through    time.Time         // of the checkpoint once pending is in list
@@ -34,18 +34,21 @@ func (s *Syncer) partial() string { return s.config.File + ".partial" }
 // load opens the file of a list. One that is not there is an empty list.
 func (s *Syncer) load(path string) (*work, error) {
 	w := &work{path: path, saved: s.now()}
-	snapshot, err := hashlist.Map(path)
+	snapshot, err := s.config.Open(path, path == s.partial())
 	switch {
 	case err == nil:
-		w.exists = true
 		if w.checkpoint, err = ReadCheckpoint(snapshot); errors.Is(err, ErrCheckpoint) {
 			s.log.Warn("a checkpoint that cannot be read is left out", "error", err)
 			err = nil
 		}
 		if err == nil { // a change of nothing: the list that comes out does not depend on the file any more
 			w.list, _, err = snapshot.List().Apply(nil, s.now())
+			w.onDisk = w.list
 		}
 	case errors.Is(err, os.ErrNotExist):
+		w.list, err = emptyList()
+	case errors.Is(err, ErrUnvouched):
+		s.log.Warn("what the list's file says is not used", "error", err)
 		w.list, err = emptyList()
 	case errors.Is(err, hashlist.ErrNotSnapshot):
 		err = fmt.Errorf("%w: what is synced must be one, or not be there yet", err)
@@ -64,7 +67,7 @@ func emptyList() (*hashlist.List, error) {
 // loadPartial opens the whole fetch that is under way, or begins one.
 func (s *Syncer) loadPartial(current *work, now time.Time) (*work, error) {
 	w, err := s.load(s.partial())
-	if err == nil && w.exists {
+	if err == nil && w.onDisk != nil {
 		c := w.checkpoint
 		age := now.Sub(c.Begun)
 		if c.Version != 0 && c.Exchange == s.identity && !c.Begun.Equal(current.checkpoint.Begun) && age >= 0 && age < s.config.forgets() {
@@ -147,6 +150,10 @@ func (s *Syncer) write(ctx context.Context, w *work) error {
 		info.Name, info.Source = s.config.List, string(s.config.Dialect)
 		w.list = w.list.WithInfo(info)
 	}
+	if err := s.accept(w); err != nil {
+		w.dirty = false // it is not asked again for the same
+		return err
+	}
 	section, err := w.checkpoint.section()
 	if err != nil {
 		return err
@@ -159,10 +166,21 @@ func (s *Syncer) write(ctx context.Context, w *work) error {
 		}
 		extras = append(extras, more...)
 	}
-	if err := hashlist.WriteFile(w.path, w.list, extras...); err != nil {
+	if err := s.config.Write(w.path, w.path == s.partial(), w.list, extras...); err != nil {
 		return err
 	}
-	w.exists, w.dirty, w.saved = true, false, s.now()
+	w.dirty, w.saved, w.onDisk = false, s.now(), w.list
+	return nil
+}
+
+// accept asks whether the list may take the place of the one in its file, if it is another one.
+func (s *Syncer) accept(w *work) error {
+	if s.config.Accept == nil || w.path != s.config.File || w.onDisk != nil && w.onDisk.Revision() == w.list.Revision() {
+		return nil
+	}
+	if err := s.config.Accept(w.onDisk, w.list); err != nil {
+		return fmt.Errorf("not accepted: %w", err)
+	}
 	return nil
 }
 
@@ -178,15 +196,6 @@ func (s *Syncer) replace(ctx context.Context, current, next *work, begun time.Ti
 	}
 	if inForce(list) == 0 && inForce(current.list) > 0 {
 		return ErrEmptied
-	}
-	if s.config.Accept != nil {
-		var old *hashlist.List
-		if current.exists {
-			old = current.list
-		}
-		if err := s.config.Accept(old, list); err != nil {
-			return fmt.Errorf("not accepted: %w", err)
-		}
 	}
 	s.summary = summary
 	w := *current

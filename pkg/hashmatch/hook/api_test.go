@@ -131,8 +131,10 @@ func (near) Reach(_ hashmatch.Surface, list string, kind hashmatch.Kind, _ int) 
 	}
 	return 0
 }
-func (near) Dihedral(hashmatch.Surface) hashmatch.KindSet { return 0 }
-func (near) Exact(hashmatch.Surface) bool                 { return true }
+func (near) Dihedral(hashmatch.Surface) hashmatch.KindSet                 { return 0 }
+func (near) Exact(hashmatch.Surface) bool                                 { return true }
+func (near) Profile(hashmatch.Surface) hashmatch.Profile                  { return hashmatch.Plain }
+func (near) ViewReach(hashmatch.Surface, string, hashmatch.Kind, int) int { return -1 }
 func (near) Decide(f hashmatch.Findings) hashmatch.Decision {
 	if len(f.Matches) == 0 {
 		return hashmatch.Decision{Action: hashmatch.Allow}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.org/hashmatch/pkg/hashmatch"
+	"example.org/hashmatch/pkg/hashmatch/hashlist"
 	"example.org/hashmatch/pkg/hashmatch/lookup"
 )
 
@@ -123,7 +124,7 @@ const maxQueries = 256
 
 type matchRequest struct {
 	Surface string   `json:"surface"` // may be left out where the listener is bound to one
-	Hashes  []string `json:"hashes"`  // KIND:HEX
+	Hashes  []string `json:"hashes"`  // KIND:HEX, or photodna:BASE64 or photodna:HEX
 	// Thresholds are distances by kind that are narrower than the policy's; a wider one has no effect.
 	Thresholds map[hashmatch.Kind]int `json:"thresholds"`
 }
@@ -131,7 +132,8 @@ type matchRequest struct {
 // MatchAnswer is what /v1/match says.
 type MatchAnswer struct {
 	Surface   string            `json:"surface"`
-	Results   []MatchResult     `json:"results"` // one a hash, in their order
+	Results   []MatchResult     `json:"results"`          // one a hash, in their order, without those of Opaque
+	Opaque    []OpaqueResult    `json:"opaque,omitempty"` // one for each signature that is only compared, in their order
 	Revisions map[string]string `json:"revisions"`
 	Policy    string            `json:"policy"`
 }
@@ -160,7 +162,7 @@ func (a *api) match(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	queries, err := request.queries()
+	queries, opaque, err := request.queries()
 	if err != nil {
 		return err
 	}
@@ -178,31 +180,42 @@ func (a *api) match(w http.ResponseWriter, r *http.Request) error {
 		}
 		answer.Results = append(answer.Results, matchOne(set, policy, surface, q, request.Thresholds))
 	}
+	for _, q := range opaque {
+		if r.Context().Err() != nil {
+			return problemTimeout
+		}
+		answer.Opaque = append(answer.Opaque, matchOpaque(set, policy, surface, q))
+	}
 	writeJSON(w, http.StatusOK, answer)
 	return nil
 }
 
-func (m matchRequest) queries() ([]hashmatch.Hash, error) {
+func (m matchRequest) queries() (queries []hashmatch.Hash, opaque []opaqueQuery, err error) {
 	if len(m.Hashes) == 0 || len(m.Hashes) > maxQueries {
-		return nil, problemRequest.with(fmt.Sprintf("hashes: want 1 to %d", maxQueries))
+		return nil, nil, problemRequest.with(fmt.Sprintf("hashes: want 1 to %d", maxQueries))
 	}
 	for kind, threshold := range m.Thresholds {
 		if threshold < 0 {
-			return nil, problemRequest.with(fmt.Sprintf("thresholds: %s: want 0 or more", kind))
+			return nil, nil, problemRequest.with(fmt.Sprintf("thresholds: %s: want 0 or more", kind))
 		}
 	}
-	var queries []hashmatch.Hash
 	for i, text := range m.Hashes {
+		if signature, ok, err := parseOpaque(text); err != nil {
+			return nil, nil, problemHash.with(fmt.Sprintf("hash %d: photodna: %v", i+1, err))
+		} else if ok {
+			opaque = append(opaque, opaqueQuery{i, hashlist.PhotoDNA, signature})
+			continue
+		}
 		q, err := hashmatch.ParseHash(text)
 		switch {
 		case err != nil:
-			return nil, problemHash.with(fmt.Sprintf("hash %d: want KIND:HEX, of a kind that is computed here", i+1))
+			return nil, nil, problemHash.with(fmt.Sprintf("hash %d: want KIND:HEX, of a kind that is computed here, or photodna:BASE64", i+1))
 		case q.Zero():
-			return nil, problemHash.with(fmt.Sprintf("hash %d: an all-zero hash stands for no picture", i+1))
+			return nil, nil, problemHash.with(fmt.Sprintf("hash %d: an all-zero hash stands for no picture", i+1))
 		}
 		queries = append(queries, q)
 	}
-	return queries, nil
+	return queries, opaque, nil
 }
 
 func matchOne(set *lookup.Set, policy hashmatch.Policy, surface hashmatch.Surface, q hashmatch.Hash, narrower map[hashmatch.Kind]int) MatchResult {

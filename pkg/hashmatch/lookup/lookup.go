@@ -23,7 +23,8 @@ type Served struct {
 	entries *hashlist.List
 	index   *index.Index
 	memory  *hashlist.Memory // that the index lies in; nil if it is the process's own
-	built   string           // why the index was built; "" if it comes from the list's file
+	opaque  *opaqueIndex
+	built   string // why the index was built; "" if it comes from the list's file
 }
 
 // Serve builds the index of a list. It refuses a list in which there is nothing to search with an error that wraps
@@ -36,7 +37,7 @@ func Serve(ctx context.Context, name string, list *hashlist.List) (*Served, erro
 	if built.Kinds() == 0 {
 		return nil, fmt.Errorf("list %q: %w", name, ErrEmptyList)
 	}
-	return &Served{name: name, entries: list, index: built, built: "the list is not from a snapshot"}, nil
+	return &Served{name: name, entries: list, index: built, opaque: new(opaqueIndex), built: "the list is not from a snapshot"}, nil
 }
 
 // Name returns the name that the operator gave the list.
@@ -169,8 +170,18 @@ func (s *Served) search(hits []index.Hit, h hashmatch.Hash, reach func(list stri
 		left--
 		found(hashmatch.Match{
 			List: s.name, Key: entry.Key, Entry: entry.Key.String(), Kind: h.Kind, Distance: hits[at].Distance,
-			Threshold: threshold, Labels: entry.Labels, Status: entry.Status,
+			Threshold: threshold, Labels: entry.Labels, Status: entry.Status, Votes: votesOf(&entry, hits[at].Hash),
 		})
 	})
 	return hits
+}
+
+// votesOf returns the votes on the hash of an entry; the zero Votes if it is none of the entry's.
+func votesOf(entry *hashmatch.Entry, h hashmatch.Hash) hashmatch.Votes {
+	for i := range entry.Signatures {
+		if s := &entry.Signatures[i]; s.Scheme == "" && s.Hash == h {
+			return s.Votes
+		}
+	}
+	return hashmatch.Votes{}
 }

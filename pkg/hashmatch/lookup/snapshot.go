@@ -68,7 +68,7 @@ func ServeSnapshot(ctx context.Context, name string, snapshot *hashlist.Snapshot
 		}
 		switch {
 		case err == nil:
-			return &Served{name: name, entries: list, index: opened, memory: snapshot.Memory()}, nil
+			return &Served{name: name, entries: list, index: opened, memory: snapshot.Memory(), opaque: new(opaqueIndex)}, nil
 		case !errors.Is(err, index.ErrImage):
 			return nil, fmt.Errorf("list %q: %w", name, err)
 		}

@@ -4,7 +4,7 @@ import "example.org/hashmatch/pkg/hashmatch"
 
 // Doubled is the hashmatch.View.Geometry of the second hash that a Hasher takes of a small picture: of the picture at
 // twice its size.
-const Doubled = "doubled"
+const Doubled = hashmatch.Doubled
 
 // doubledBelow is the length of a side below which a picture is hashed at twice its size too. The filter before the
 // hash is a box of (side + 127) / 128 points, which stands for a 128th of the side: below 128 points it is one point

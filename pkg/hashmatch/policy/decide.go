@@ -14,11 +14,12 @@ import (
 //
 // Matches are those that count, one for each list, entry and kind (the nearest, of equals the one in the default
 // view, then in the lowest frame), strictest action first, then exact before near, then by distance. Those with the
-// action allow are there to explain: of a suspended entry, or overruled by AllowedBy. Entries of allow-lists are not
+// action allow are there to explain: of a suspended entry, overruled by AllowedBy, or in an altered view with too little
+// evidence. Entries of allow-lists are not
 // among them. AllowedBy is nil unless it overruled a near match that would have been acted on.
 //
 // The cost is one sort of the candidates. The candidates themselves are not changed. Decide does not look at
-// Match.Quality: the floor was applied by Reach, and a caller that states no quality must not lose a match.
+// Match.Quality: the floor was applied by Reach, and a caller that states no quality, or no evidence, must not lose a match.
 func (p *Policy) Decide(f hashmatch.Findings) hashmatch.Decision {
 	rules := p.surface(f.Surface)
 	decision := hashmatch.Decision{Action: hashmatch.Allow}
@@ -74,13 +75,20 @@ func (p *Policy) sift(candidates []hashmatch.Match) (hits, allowing []hit) {
 		if m.List != name {
 			name, rules = m.List, p.list(m.List)
 		}
-		threshold, searched := rules.threshold(m.Kind, m.Labels)
+		threshold, searched := rules.threshold(m)
+		if m.View.Altered() {
+			threshold, searched = min(threshold, rules.views.thresholds[m.Kind]), searched && rules.views.search
+		}
 		if m.Kind.Valid() && (!searched || m.Distance > threshold) {
 			continue
 		}
 		switch {
 		case rules.role != AllowList:
-			hits = append(hits, hit{m, threshold, rules.action(m), rules.shadow})
+			action := rules.action(m)
+			if m.View.Altered() && m.Evidence > 0 && m.Evidence < rules.views.evidence {
+				action = hashmatch.Allow
+			}
+			hits = append(hits, hit{m, threshold, action, rules.shadow})
 		case m.Kind.Valid() && m.Distance >= 0 && m.Status == hashmatch.Active:
 			allowing = append(allowing, hit{m, threshold, hashmatch.Allow, false})
 		}

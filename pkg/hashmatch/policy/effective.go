@@ -23,6 +23,7 @@ func (p *Policy) Effective() Config {
 		Notes:    maps.Clone(p.other.notes),
 		Dihedral: new(p.other.dihedral),
 		Exact:    new(p.other.exact),
+		Views:    p.other.views,
 		Surfaces: make(map[string]Surface, len(p.surfaces)),
 	}
 	for name, rules := range p.lists {
@@ -37,6 +38,7 @@ func (p *Policy) Effective() Config {
 			Notes:    maps.Clone(rules.notes),
 			Dihedral: new(rules.dihedral),
 			Exact:    new(rules.exact),
+			Views:    rules.views,
 		}
 	}
 	return config
@@ -54,6 +56,10 @@ func (r *listRules) effective() List {
 		return list
 	}
 	list.Exact, list.Near = new(r.exact), new(r.near)
+	list.Views = Views{
+		Search: new(r.views.search), Evidence: r.views.evidence,
+		Thresholds: stated(r.kinds.Perceptual(), &r.views.thresholds),
+	}
 	list.Labels = make(map[string]Label, len(r.labels))
 	for name, rules := range r.labels {
 		label := Label{Thresholds: stated(rules.stated&r.kinds, &rules.thresholds)}
@@ -64,6 +70,10 @@ func (r *listRules) effective() List {
 			label.Near = new(*rules.near)
 		}
 		list.Labels[name] = label
+	}
+	list.Sources = make(map[string]Source, len(r.sources))
+	for name, rules := range r.sources {
+		list.Sources[name] = rules.effective(r.kinds)
 	}
 	return list
 }
@@ -86,7 +96,7 @@ func (p *Policy) digest() string {
 	for _, name := range slices.Sorted(maps.Keys(config.Lists)) {
 		writeList(&text, fmt.Sprintf("list %q", name), config.Lists[name])
 	}
-	writeSurface(&text, "surfaces", Surface{Failures: config.Failures, Notes: config.Notes, Dihedral: config.Dihedral, Exact: config.Exact})
+	writeSurface(&text, "surfaces", Surface{Failures: config.Failures, Notes: config.Notes, Dihedral: config.Dihedral, Exact: config.Exact, Views: config.Views})
 	for _, name := range slices.Sorted(maps.Keys(config.Surfaces)) {
 		writeSurface(&text, fmt.Sprintf("surface %q", name), config.Surfaces[name])
 	}
@@ -100,9 +110,18 @@ func writeList(text *strings.Builder, title string, list List) {
 		text.WriteString("shadow\n")
 	}
 	writeRules(text, Label{list.Thresholds, list.Exact, list.Near})
+	if v := list.Views; v.Search != nil {
+		fmt.Fprintf(text, "views %t evidence %d\n", *v.Search, v.Evidence)
+		writeRules(text, Label{Thresholds: v.Thresholds})
+	}
 	for _, name := range slices.Sorted(maps.Keys(list.Labels)) {
 		fmt.Fprintf(text, "label %q\n", name)
 		writeRules(text, list.Labels[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(list.Sources)) {
+		source := list.Sources[name]
+		fmt.Fprintf(text, "source %q trust %s votes %d\n", name, source.Trust, source.MinVotes)
+		writeRules(text, Label{source.Thresholds, source.Exact, source.Near})
 	}
 }
 
@@ -122,6 +141,9 @@ func writeSurface(text *strings.Builder, title string, surface Surface) {
 	fmt.Fprintf(text, "%s: dihedral %v\n", title, surface.Dihedral.Kinds())
 	if *surface.Exact {
 		text.WriteString("full pictures only\n")
+	}
+	if surface.Views != hashmatch.Plain {
+		fmt.Fprintf(text, "views %s\n", surface.Views)
 	}
 	if surface.NotImage != nil {
 		fmt.Fprintf(text, "not_image %s\n", *surface.NotImage)

@@ -54,7 +54,9 @@ func newDefaults(list List) (*listRules, *Error) {
 	}
 	for _, kind := range hashmatch.Kinds() {
 		builtin.thresholds[kind] = DefaultThreshold(kind)
+		builtin.views.thresholds[kind] = MaxThreshold(kind)
 	}
+	builtin.views.search, builtin.views.evidence = true, 1
 	return newList(list, builtin)
 }
 
@@ -87,6 +89,9 @@ func newList(list List, defaults *listRules) (*listRules, *Error) {
 	if err := thresholds("thresholds", list.Thresholds, rules.kinds, &rules.thresholds); err != nil {
 		return nil, err
 	}
+	if err := rules.views.state(list.Views, rules.kinds); err != nil {
+		return nil, err
+	}
 	if list.QualityFloor != nil {
 		rules.floor = *list.QualityFloor
 		if rules.floor < 0 || rules.floor > 100 {
@@ -113,6 +118,14 @@ func newList(list List, defaults *listRules) (*listRules, *Error) {
 		}
 		rules.labels[name] = label
 	}
+	var inherited map[string]sourceRules
+	if rules.role == BlockList {
+		inherited = defaults.sources
+	}
+	var err *Error
+	if rules.sources, err = newSources(list.Sources, inherited, rules.kinds); err != nil {
+		return nil, err
+	}
 	rules.widen()
 	return &rules, nil
 }
@@ -125,7 +138,13 @@ func allowOnly(list List, rules *listRules) *Error {
 		return &Error{Key: "actions", Reason: "an allow-list has none: it wins over near matches or it does not"}
 	case len(list.Labels) > 0:
 		return &Error{Key: "labels", Reason: "an allow-list has no rules for labels"}
+	case len(list.Sources) > 0:
+		return &Error{Key: "sources", Reason: "an allow-list has no rules for sources"}
 	}
+	if v := list.Views; v.Search != nil && *v.Search || len(v.Thresholds) > 0 || v.Evidence != 0 {
+		return &Error{Key: "views", Reason: "an allow-list is searched for pictures as they are only"}
+	}
+	rules.views.search = false
 	stated := hashmatch.SetOf(slices.Collect(maps.Keys(list.Thresholds))...)
 	if list.Kinds == 0 {
 		rules.kinds = everyKind().Digests() | stated
@@ -137,12 +156,30 @@ func allowOnly(list List, rules *listRules) *Error {
 	return nil
 }
 
+// state puts what is stated in its place.
+func (r *viewRules) state(v Views, kinds hashmatch.KindSet) *Error {
+	if v.Search != nil {
+		r.search = *v.Search
+	}
+	if v.Evidence < 0 || v.Evidence > MaxEvidence {
+		return &Error{Key: "views.evidence", Reason: fmt.Sprintf("%d: want 1 to %d", v.Evidence, MaxEvidence)}
+	}
+	if v.Evidence > 0 {
+		r.evidence = v.Evidence
+	}
+	return thresholds("views.thresholds", v.Thresholds, kinds, &r.thresholds)
+}
+
 // newLabel returns the rules of one label.
 func newLabel(name string, label Label, kinds hashmatch.KindSet) (labelRules, *Error) {
-	key := "labels." + name
 	if name == "" {
 		return labelRules{}, &Error{Key: "labels", Reason: "a label without a name"}
 	}
+	return newRules("labels."+name, label, kinds)
+}
+
+// newRules returns rules that stand at key.
+func newRules(key string, label Label, kinds hashmatch.KindSet) (labelRules, *Error) {
 	rules := labelRules{stated: hashmatch.SetOf(slices.Collect(maps.Keys(label.Thresholds))...)}
 	if err := thresholds(key+".thresholds", label.Thresholds, kinds, &rules.thresholds); err != nil {
 		return rules, err
@@ -197,12 +234,17 @@ func valid(action hashmatch.Action) bool {
 	return action == hashmatch.Allow || action == hashmatch.Hold || action == hashmatch.Block
 }
 
-// widen sets reach to the widest threshold of the list and its labels.
+// widen sets reach to the widest threshold of the list, its labels and its sources.
 func (r *listRules) widen() {
 	r.reach = r.thresholds
 	for _, label := range r.labels {
 		for _, kind := range label.stated.Kinds() {
 			r.reach[kind] = max(r.reach[kind], label.thresholds[kind])
+		}
+	}
+	for _, source := range r.sources {
+		for _, kind := range source.stated.Kinds() {
+			r.reach[kind] = max(r.reach[kind], source.thresholds[kind])
 		}
 	}
 }
@@ -213,6 +255,7 @@ func (p *Policy) newSurfaces(config Config) error {
 		failures: make(map[hashmatch.FailureCode]hashmatch.Action),
 		notes:    make(map[hashmatch.Note]hashmatch.Action),
 		dihedral: hashmatch.SetOf(hashmatch.PDQ),
+		views:    hashmatch.Plain,
 	}
 	for _, code := range hashmatch.FailureCodes() {
 		base.failures[code] = hashmatch.Hold
@@ -221,7 +264,7 @@ func (p *Policy) newSurfaces(config Config) error {
 		base.notes[note] = DefaultNote(note)
 	}
 	var err *Error
-	p.other, err = base.with(config.Failures, config.Notes, config.Dihedral, config.Exact)
+	p.other, err = base.with(config.Failures, config.Notes, config.Dihedral, config.Exact, config.Views)
 	if err != nil {
 		return err
 	}
@@ -230,7 +273,7 @@ func (p *Policy) newSurfaces(config Config) error {
 		if name == "" {
 			return &Error{Key: "surfaces", Reason: "a surface without a name"}
 		}
-		rules, err := p.other.with(surface.Failures, surface.Notes, surface.Dihedral, surface.Exact)
+		rules, err := p.other.with(surface.Failures, surface.Notes, surface.Dihedral, surface.Exact, surface.Views)
 		switch {
 		case err != nil:
 			err.Surface = name
@@ -248,7 +291,7 @@ func (p *Policy) newSurfaces(config Config) error {
 
 // with returns a copy of the rules with the stated ones in their places.
 func (r surfaceRules) with(failures map[hashmatch.FailureCode]hashmatch.Action,
-	notes map[hashmatch.Note]hashmatch.Action, dihedral *hashmatch.KindSet, exact *bool) (surfaceRules, *Error) {
+	notes map[hashmatch.Note]hashmatch.Action, dihedral *hashmatch.KindSet, exact *bool, views hashmatch.Profile) (surfaceRules, *Error) {
 	r.failures, r.notes = maps.Clone(r.failures), maps.Clone(r.notes)
 	for _, code := range slices.Sorted(maps.Keys(failures)) {
 		action, err := failures[code], &Error{Key: "failures." + string(code)}
@@ -288,6 +331,12 @@ func (r surfaceRules) with(failures map[hashmatch.FailureCode]hashmatch.Action,
 	}
 	if exact != nil {
 		r.exact = *exact
+	}
+	if views != "" {
+		if !views.Valid() {
+			return r, &Error{Key: "views", Reason: fmt.Sprintf("%q: want one of %v", views, hashmatch.Profiles())}
+		}
+		r.views = views
 	}
 	return r, nil
 }

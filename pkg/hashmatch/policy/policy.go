@@ -5,7 +5,7 @@
 // allow-list wins over near matches only.
 //
 //	entry     active      its list's or label's action
-//	          disputed    the same, but hold at most
+//	          disputed    the same, but hold at most; so with a vote against it, or fewer for it than its source needs
 //	          suspended   reported with the action allow: never acted on alone
 //	          withdrawn   not reported
 //	allow     exact       wins over every near match of the file
@@ -42,7 +42,16 @@ type listRules struct {
 	thresholds  [slots]int // by kind; meaningful for kinds only
 	exact, near hashmatch.Action
 	labels      map[string]labelRules
-	reach       [slots]int // by kind: the widest threshold of the list and its labels
+	sources     map[string]sourceRules
+	reach       [slots]int // by kind: the widest threshold of the list, its labels and its sources
+	views       viewRules
+}
+
+// viewRules are the rules for matches in altered views.
+type viewRules struct {
+	search     bool
+	thresholds [slots]int
+	evidence   int
 }
 
 // labelRules are the rules of one label; what it leaves out is the list's.
@@ -58,6 +67,7 @@ type surfaceRules struct {
 	notes    map[hashmatch.Note]hashmatch.Action
 	dihedral hashmatch.KindSet
 	exact    bool
+	views    hashmatch.Profile
 }
 
 func (p *Policy) list(name string) *listRules {
@@ -79,7 +89,7 @@ func (p *Policy) surface(s hashmatch.Surface) surfaceRules {
 func (p *Policy) Revision() string { return p.revision }
 
 // Reach returns the widest distance at which a hash of the given kind and quality is of interest in the list: the
-// widest threshold of the list and all its labels, 0 for a digest, -1 if the list is not searched for it at all.
+// widest threshold of the list, its labels and its sources, 0 for a digest, -1 if the list is not searched for it at all.
 // It is the same on every surface.
 func (p *Policy) Reach(_ hashmatch.Surface, list string, kind hashmatch.Kind, quality int) int {
 	rules := p.list(list)
@@ -87,6 +97,21 @@ func (p *Policy) Reach(_ hashmatch.Surface, list string, kind hashmatch.Kind, qu
 		return -1
 	}
 	return rules.reach[kind]
+}
+
+// ViewReach returns the widest distance at which the hash of an altered view is of interest in the list: at most Reach,
+// -1 if the list is not searched for it at all. It is the same on every surface.
+func (p *Policy) ViewReach(surface hashmatch.Surface, list string, kind hashmatch.Kind, quality int) int {
+	rules := p.list(list)
+	if !rules.views.search || kind.Digest() {
+		return -1
+	}
+	return min(p.Reach(surface, list, kind, quality), rules.views.thresholds[kind])
+}
+
+// Profile returns under which views uploads on the surface are searched.
+func (p *Policy) Profile(surface hashmatch.Surface) hashmatch.Profile {
+	return p.surface(surface).views
 }
 
 // Kinds returns the kinds that are searched in the list on the surface. If none of them is a kind that the list
@@ -120,10 +145,11 @@ func (r surfaceRules) note(note hashmatch.Note) hashmatch.Action {
 	return hashmatch.Hold
 }
 
-// threshold returns the largest distance that is a match for an entry with the given labels, and false if the kind
-// is not searched in the list. A match of an invalid kind counts whatever its distance: nothing that was found is
-// dropped because it is not understood.
-func (r *listRules) threshold(kind hashmatch.Kind, labels []string) (int, bool) {
+// threshold returns the largest distance that is a match for the entry of m, and false if the kind is not searched in the
+// list. A match of an invalid kind counts whatever its distance: nothing that was found is dropped because it is not
+// understood.
+func (r *listRules) threshold(m *hashmatch.Match) (int, bool) {
+	kind := m.Kind
 	if !kind.Valid() || !r.kinds.Has(kind) {
 		return 0, false
 	}
@@ -132,7 +158,7 @@ func (r *listRules) threshold(kind hashmatch.Kind, labels []string) (int, bool) 
 	}
 	threshold, stated := r.thresholds[kind], false
 	if len(r.labels) > 0 {
-		for _, label := range labels {
+		for _, label := range m.Labels {
 			rules, ok := r.labels[label]
 			if !ok || !rules.stated.Has(kind) {
 				continue
@@ -142,10 +168,17 @@ func (r *listRules) threshold(kind hashmatch.Kind, labels []string) (int, bool) 
 			}
 		}
 	}
+	if len(r.sources) > 0 {
+		if source, ok := r.sources[m.Key.Source]; ok && source.stated.Has(kind) {
+			if !stated || source.thresholds[kind] < threshold {
+				threshold = source.thresholds[kind]
+			}
+		}
+	}
 	return threshold, true
 }
 
-// action returns what is to be done about a match, its status considered.
+// action returns what is to be done about a match: its source, its votes and its status considered.
 func (r *listRules) action(m *hashmatch.Match) hashmatch.Action {
 	action, stated := r.near, false
 	if m.Exact() {
@@ -154,10 +187,7 @@ func (r *listRules) action(m *hashmatch.Match) hashmatch.Action {
 	if len(r.labels) > 0 {
 		for _, label := range m.Labels {
 			rules := r.labels[label]
-			of := rules.near
-			if m.Exact() {
-				of = rules.exact
-			}
+			of := rules.of(m.Exact())
 			switch {
 			case of == nil:
 			case !stated:
@@ -167,14 +197,23 @@ func (r *listRules) action(m *hashmatch.Match) hashmatch.Action {
 			}
 		}
 	}
+	var source sourceRules
+	if len(r.sources) > 0 {
+		source = r.sources[m.Key.Source]
+		if of := source.of(m.Exact()); of != nil && !stated {
+			action = *of
+		} else if of != nil {
+			action = milder(action, *of)
+		}
+	}
 	if !m.Kind.Valid() {
 		action = action.Stricter(hashmatch.Hold)
 	}
 	switch {
-	case m.Status == hashmatch.Suspended:
+	case m.Status == hashmatch.Suspended, source.ignored:
 		return hashmatch.Allow
-	case m.Status == hashmatch.Disputed && action == hashmatch.Block:
-		return hashmatch.Hold
+	case m.Status == hashmatch.Disputed, m.Votes.Negative > 0, m.Votes.Positive < source.minVotes:
+		return milder(action, hashmatch.Hold)
 	}
 	return action
 }

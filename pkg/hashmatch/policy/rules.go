@@ -23,6 +23,7 @@ type Config struct {
 	// Exact says that every upload is decided on the hashes of the full picture, without a look at a reduced one first;
 	// nil means false.
 	Exact    *bool
+	Views    hashmatch.Profile  // under which views uploads are searched; "" means hashmatch.Plain
 	Surfaces map[string]Surface // by Surface.Name
 }
 
@@ -51,10 +52,32 @@ type List struct {
 	QualityFloor *int              // hashes of lower quality are not searched; 0 to 100; nil means the defaults'
 	Exact        *hashmatch.Action // for a match of a digest; nil means the defaults'; not for an allow-list
 	Near         *hashmatch.Action // for a match of a perceptual hash; as Exact
+	// Views says under which altered views the list is searched, and what a match in one needs to count. Not for an
+	// allow-list, which is searched for the picture as it is: an allowed part of a picture says nothing of the rest.
+	Views Views
 	// Labels holds rules for entries that carry a label, exactly as the list writes it. A label that both the
 	// defaults and the list name has the list's rules. Not for an allow-list.
 	Labels map[string]Label
+	// Sources holds rules for entries of a source, by its name in the entries' keys. A source that both the defaults and
+	// the list name has the list's rules. Not for an allow-list.
+	Sources map[string]Source
 }
+
+// Views states the rules for matches in altered views. What it leaves out is the defaults'.
+type Views struct {
+	// Search says whether the list is searched under altered views, on surfaces that are; nil means the defaults', and
+	// true if those state nothing.
+	Search *bool
+	// Thresholds holds the largest distance that is a match in an altered view. The threshold for the picture as it is
+	// bounds it. What is left out has the defaults', and MaxThreshold if those state nothing: the same as for the picture.
+	Thresholds map[hashmatch.Kind]int
+	// Evidence is the smallest Match.Evidence with which a match in an altered view is acted on; with less it is reported
+	// and allowed. 0 means the defaults', and 1, which every match has, if those state none.
+	Evidence int
+}
+
+// MaxEvidence is the highest Views.Evidence that can be stated: more, and no match would count.
+const MaxEvidence = 10
 
 // Label states the rules for entries with one label. What it leaves out is the list's. Where several labels of an
 // entry have rules, the widest threshold and the strictest action of those that state one hold; a label's threshold
@@ -68,11 +91,12 @@ type Label struct {
 type Surface struct {
 	// NotImage is the answer for content that is no image, after its digests were searched. It must be stated.
 	NotImage *hashmatch.Action
-	// Failures, Notes, Dihedral and Exact override those of Config; what is left out is the Config's.
+	// Failures, Notes, Dihedral, Exact and Views override those of Config; what is left out is the Config's.
 	Failures map[hashmatch.FailureCode]hashmatch.Action
 	Notes    map[hashmatch.Note]hashmatch.Action
 	Dihedral *hashmatch.KindSet
 	Exact    *bool
+	Views    hashmatch.Profile
 }
 
 // DefaultQualityFloor is the quality floor where nothing else is stated.

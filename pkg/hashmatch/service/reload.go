@@ -114,7 +114,7 @@ func (s *Service) reloadAll(ctx context.Context) error {
 		old, new any
 	}{
 		{"listeners", s.running.Listeners, c.Listeners}, {"serve", s.running.Serve, c.Serve}, {"quarantine", s.running.Quarantine, c.Quarantine},
-		{"review", s.running.Review, c.Review}, {"exchanges", s.running.Exchanges, c.Exchanges},
+		{"review", s.running.Review, c.Review}, {"exchanges", s.running.Exchanges, c.Exchanges}, {"feedback", s.running.Feedback, c.Feedback},
 		{"audit", s.running.Audit, c.Audit}, {"breaker", s.running.Breaker, c.Breaker}, {"traces", s.running.Traces, c.Traces},
 	} {
 		if !reflect.DeepEqual(part.old, part.new) {

@@ -81,6 +81,9 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	if s.review != nil {
 		start("review", s.review.Run)
 	}
+	if s.outbox != nil {
+		start("feedback", s.outbox.Run)
+	}
 	if s.kept != nil {
 		start("quarantine", s.kept.Run)
 	}

@@ -28,6 +28,7 @@ import (
 	"example.org/hashmatch/pkg/hashmatch/hook"
 	"example.org/hashmatch/pkg/hashmatch/lookup"
 	"example.org/hashmatch/pkg/hashmatch/metrics"
+	"example.org/hashmatch/pkg/hashmatch/outbox"
 	"example.org/hashmatch/pkg/hashmatch/policy"
 	"example.org/hashmatch/pkg/hashmatch/quarantine"
 	"example.org/hashmatch/pkg/hashmatch/readiness"
@@ -57,6 +58,7 @@ type Service struct {
 	review  *review.Queue     // nil: none
 	kept    *quarantine.Store // nil: none
 	breaker *policy.Breaker   // nil: none
+	outbox  *outbox.Box       // nil: none
 	syncers []*exchange.Syncer
 
 	tokens       *hook.Tokens // nil: none
@@ -158,6 +160,9 @@ func (s *Service) openEffects(ctx context.Context, c *config.Config) (err error)
 		if err != nil {
 			return err
 		}
+	}
+	if s.outbox, err = c.Outbox(s.log); err != nil {
+		return fmt.Errorf("feedback: %w", err)
 	}
 	if r := c.Review; r != nil {
 		if s.review, err = s.openReview(ctx, r); err != nil {
@@ -342,8 +347,8 @@ func (s *Service) openReview(ctx context.Context, r *config.Review) (*review.Que
 		}
 		c.Callback = &review.Callback{URL: r.Callback, Secret: secret}
 	}
-	if slices.ContainsFunc(s.running.Listeners, func(l config.Listener) bool { return l.Dialect == config.DialectTusd }) {
-		c.Tell = s.returnUpload
+	if s.outbox != nil || slices.ContainsFunc(s.running.Listeners, func(l config.Listener) bool { return l.Dialect == config.DialectTusd }) {
+		c.Tell = s.decided
 	}
 	if s.audit != nil {
 		c.Audit = func(ctx context.Context, d review.Decision) error {

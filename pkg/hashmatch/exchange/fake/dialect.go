@@ -33,6 +33,9 @@ func (s *Server) answer(r *http.Request) reply {
 	if !s.allowed(r) {
 		return problem(http.StatusUnauthorized)
 	}
+	if a, ok := s.feedback(r); ok {
+		return a
+	}
 	if r.Method != http.MethodGet {
 		return problem(http.StatusMethodNotAllowed)
 	}

@@ -42,6 +42,7 @@ type Server struct {
 	manners Manners
 	random  *rand.Rand
 	asked   int // requests of the exchange's own addresses
+	votes   map[voteKey]*Vote
 }
 
 // New makes an exchange whose entries were changed at times in the year before now.
@@ -61,7 +62,7 @@ func New(config Config) (*Server, error) {
 	if config.Lifetime == 0 {
 		config.Lifetime = 12 * time.Hour
 	}
-	s := &Server{config: config, records: make(map[int]Record), random: rand.New(rand.NewPCG(config.Seed, 1))}
+	s := &Server{config: config, records: make(map[int]Record), votes: make(map[voteKey]*Vote), random: rand.New(rand.NewPCG(config.Seed, 1))}
 	start := config.Now().AddDate(-1, 0, 0)
 	for range config.Entries {
 		// Half of them in bursts, as uploads of a batch are: the same second many times.
@@ -174,6 +175,12 @@ func (s *Server) steer(w http.ResponseWriter, r *http.Request) {
 		for _, record := range s.Truth() {
 			_ = out.Encode(record)
 		}
+	case what == "GET /fake/feedback":
+		w.Header().Set("Content-Type", "application/jsonl")
+		out := json.NewEncoder(w)
+		for _, vote := range s.Feedback() {
+			_ = out.Encode(vote)
+		}
 	case what == "POST /fake/change" && err == nil && n >= 0 && n <= 1_000_000:
 		s.Change(n)
 	case what == "POST /fake/burst" && err == nil && n >= 0 && n <= 1_000_000:
@@ -187,7 +194,7 @@ func (s *Server) steer(w http.ResponseWriter, r *http.Request) {
 		}
 		s.Misbehave(manners)
 	default:
-		http.Error(w, "GET truth, POST change?n=N, POST burst?n=N, POST misbehave", http.StatusNotFound)
+		http.Error(w, "GET truth, GET feedback, POST change?n=N, POST burst?n=N, POST misbehave", http.StatusNotFound)
 	}
 }
 

@@ -1,8 +1,6 @@
 package format
 
 import (
-	"encoding/base64"
-	"encoding/hex"
 	"slices"
 	"strings"
 	"time"
@@ -101,9 +99,9 @@ func (p *parser) signAs(scheme, name, value string) error {
 		}
 		return p.append(hashmatch.Signature{Hash: h})
 	case scheme == photoDNA:
-		opaque, reason := parsePhotoDNA(value)
-		if reason != "" {
-			return p.fault(reason)
+		opaque, err := hashlist.ParsePhotoDNA(value)
+		if err != nil {
+			return p.fault(photoDNA + ": " + err.Error())
 		}
 		return p.append(hashmatch.Signature{Scheme: photoDNA, Opaque: opaque})
 	}
@@ -127,26 +125,6 @@ func schemeName(name string) string {
 		return "other"
 	}
 	return strings.ReplaceAll(strings.ToLower(name), "_", "-")
-}
-
-// parsePhotoDNA reads 144 bytes in base64, or as 288 hexadecimal digits.
-func parsePhotoDNA(value string) (opaque, reason string) {
-	var decoded []byte
-	var err error
-	if len(value) == 2*photoDNABytes {
-		decoded, err = hex.DecodeString(value)
-	} else {
-		decoded, err = base64.StdEncoding.Strict().DecodeString(value)
-	}
-	switch {
-	case err != nil:
-		return "", photoDNA + ": not base64"
-	case len(decoded) != photoDNABytes:
-		return "", photoDNA + ": not 144 bytes"
-	case strings.Trim(string(decoded), "\x00") == "":
-		return "", photoDNA + ": all zero"
-	}
-	return string(decoded), ""
 }
 
 // label adds a label; one that no list can hold is refused.

@@ -13,8 +13,8 @@ import (
 
 // photoDNA is the one opaque scheme of these formats: 144 bytes in base64.
 const (
-	photoDNA      = "photodna"
-	photoDNABytes = 144
+	photoDNA      = hashlist.PhotoDNA
+	photoDNABytes = hashlist.PhotoDNABytes
 )
 
 // kindNames are the names that kinds go by in these formats. video_md5 is python-threatexchange's: the MD5 of a file.

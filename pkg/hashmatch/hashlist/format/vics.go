@@ -161,9 +161,9 @@ func (j *jsonParser) vicsHash(name, value plain) error {
 		return nil
 	}
 	if schemes[plainName(string(name))] == photoDNA {
-		opaque, reason := parsePhotoDNA(string(value))
-		if reason != "" {
-			return j.fault(reason)
+		opaque, err := hashlist.ParsePhotoDNA(string(value))
+		if err != nil {
+			return j.fault(photoDNA + ": " + err.Error())
 		}
 		if j.constants.seen(opaque) {
 			j.remark(constantRemark)

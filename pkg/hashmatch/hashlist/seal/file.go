@@ -238,3 +238,26 @@ func ParseRecipients(texts ...string) ([]age.Recipient, error) {
 	}
 	return all, nil
 }
+
+// CanDecrypt returns an error unless one of the identities decrypts what is encrypted to the recipients. It tries it. Where
+// there are no recipients, nothing is encrypted.
+func CanDecrypt(recipients []age.Recipient, identities []age.Identity) error {
+	if len(recipients) == 0 {
+		return nil
+	}
+	if len(identities) == 0 {
+		return fmt.Errorf("%w: no identity is named", ErrEncrypted)
+	}
+	var text bytes.Buffer
+	encrypted, err := age.Encrypt(&text, recipients...)
+	if err == nil {
+		err = encrypted.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("seal: %w", err)
+	}
+	if _, err := age.Decrypt(&text, identities...); err != nil {
+		return ErrEncrypted
+	}
+	return nil
+}
