@@ -17,7 +17,7 @@ func (Hasher) Kinds() hashmatch.KindSet { return hashmatch.SetOf(hashmatch.PDQ) 
 // Views appends to dst the hashes of frame under every view of the profile but those that a plain hasher takes itself
 // (the picture as it is, its turns, pdq.Doubled), and for kinds in dihedral their turns and mirrorings. View.Geometry
 // names the view, View.Panel the part of the upload that was looked at; the frame's own Orientation, Background, Index
-// and Time are kept. Equal hashes come once. An image that is none of those that hashmatch.Frame promises and an unknown
+// and Time are kept. Equal hashes come once, again only with a higher quality. An image that is none of those that hashmatch.Frame promises and an unknown
 // profile are errors.
 func (h Hasher) Views(dst []hashmatch.FrameHash, frame *hashmatch.Frame, profile hashmatch.Profile, kinds, dihedral hashmatch.KindSet) ([]hashmatch.FrameHash, error) {
 	if !profile.Valid() {
@@ -72,39 +72,46 @@ type sight struct {
 	one      hashmatch.FrameHash // what all have in common
 	thorough bool
 	turns    bool
-	taken    map[[32]byte]bool
-	upright  []hashmatch.Hash // of this picture, not turned
+	taken    map[[32]byte]int // the highest quality that a hash was taken with
+	upright  []seen           // of this picture, not turned
 	points   pdq.Points
+}
+
+// seen is the hash of a view that was taken, and its quality.
+type seen struct {
+	hash    hashmatch.Hash
+	quality int
 }
 
 func newSight(dst []hashmatch.FrameHash, one hashmatch.FrameHash, profile hashmatch.Profile, dihedral hashmatch.KindSet) *sight {
 	return &sight{dst: dst, one: one, thorough: profile == hashmatch.Thorough, turns: dihedral.Has(hashmatch.PDQ),
-		taken: make(map[[32]byte]bool)}
+		taken: make(map[[32]byte]int)}
 }
 
 // alikeBits is the distance up to which one of two views is enough: what it may lose is bounded by that.
 const alikeBits = 2
 
-// take appends the hashes of s.points under the name of a view, unless one that was taken is no more than alikeBits away.
+// take appends the hashes of s.points under the name of a view, unless one that was taken is no more than alikeBits away
+// and of no lower quality: a picture in weak contrast, which is not searched, must not hide the same one in strong contrast.
 func (s *sight) take(panel, geometry string) {
 	variants := s.points.Dihedral()
+	one := s.one
+	one.Quality = s.points.Quality()
 	for _, u := range s.upright {
-		if u.Distance(variants[0].Hash) <= alikeBits {
+		if u.quality >= one.Quality && u.hash.Distance(variants[0].Hash) <= alikeBits {
 			return
 		}
 	}
-	s.upright = append(s.upright, variants[0].Hash)
-	one := s.one
-	one.Quality = s.points.Quality()
+	s.upright = append(s.upright, seen{variants[0].Hash, one.Quality})
 	one.View.Panel, one.View.Geometry = panel, geometry
 	for i, v := range variants {
 		if i > 0 && !s.turns {
 			break
 		}
-		if s.taken[v.Hash.Bits] {
+		if quality, ok := s.taken[v.Hash.Bits]; ok && quality >= one.Quality {
 			continue
 		}
-		s.taken[v.Hash.Bits] = true
+		s.taken[v.Hash.Bits] = one.Quality
 		one.Hash, one.View.Dihedral = v.Hash, v.Dihedral
 		s.dst = append(s.dst, one)
 	}

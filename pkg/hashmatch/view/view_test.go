@@ -245,6 +245,43 @@ func TestViewsReduced(t *testing.T) {
 	}
 }
 
+// A view in weak contrast, whose hash is not searched, does not hide the same one in strong contrast; one in strong
+// contrast is enough.
+func TestWeakContrastHidesNothing(t *testing.T) {
+	luma, err := pdq.LumaOf(drawn(7, 640, 480))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := planeOf(luma)
+	var strong, weak pdq.Points
+	p.field(p.whole()).plain(&strong)
+	for i := range strong {
+		for j, v := range strong[i] {
+			weak[i][j] = 100 + v/64
+		}
+	}
+	if weak.Quality() >= hashmatch.DefaultQualityFloor || strong.Quality() < hashmatch.DefaultQualityFloor || weak.Hash().Distance(strong.Hash()) > alikeBits {
+		t.Fatalf("qualities %d and %d, %d bits apart: nothing is shown", weak.Quality(), strong.Quality(), weak.Hash().Distance(strong.Hash()))
+	}
+	take := func(points ...*pdq.Points) (qualities []int) {
+		s := newSight(nil, hashmatch.FrameHash{}, hashmatch.Standard, 0)
+		for _, p := range points {
+			s.points = *p
+			s.take("left", "")
+		}
+		for _, h := range s.dst {
+			qualities = append(qualities, h.Quality)
+		}
+		return qualities
+	}
+	if got, want := take(&weak, &strong), []int{weak.Quality(), strong.Quality()}; !reflect.DeepEqual(got, want) {
+		t.Errorf("weak first: %v, want %v", got, want)
+	}
+	if got, want := take(&strong, &weak), []int{strong.Quality()}; !reflect.DeepEqual(got, want) {
+		t.Errorf("strong first: %v, want %v", got, want)
+	}
+}
+
 // A picture has no more hashes than the profile allows, however many edges and panels there seem to be in it: a search
 // in 10 million entries takes some 20 microseconds each.
 func TestNumberOfHashes(t *testing.T) {
@@ -260,12 +297,12 @@ func TestNumberOfHashes(t *testing.T) {
 			if again := views(t, img, profile, only); !reflect.DeepEqual(hashes, again) {
 				t.Errorf("%s, %s: not the same twice", name, profile)
 			}
-			seen := make(map[hashmatch.Hash]bool)
+			quality := make(map[hashmatch.Hash]int)
 			for _, h := range hashes {
-				if seen[h.Hash] || !h.View.Altered() {
+				if best, ok := quality[h.Hash]; ok && h.Quality <= best || !h.View.Altered() {
 					t.Fatalf("%s, %s: %+v twice, or not altered", name, profile, h)
 				}
-				seen[h.Hash] = true
+				quality[h.Hash] = h.Quality
 			}
 		}
 	}
