@@ -14,12 +14,13 @@ import (
 //
 // Matches are those that count, one for each list, entry and kind (the nearest, of equals the one in the default
 // view, then in the lowest frame), strictest action first, then exact before near, then by distance. Those with the
-// action allow are there to explain: of a suspended entry, overruled by AllowedBy, or in an altered view with too little
-// evidence. Entries of allow-lists are not
-// among them. AllowedBy is nil unless it overruled a near match that would have been acted on.
+// action allow are there to explain: of a suspended entry, of a source with trust none, overruled by AllowedBy, or in an
+// altered view with too little evidence. Entries of allow-lists are not among them. AllowedBy is nil unless it overruled a
+// near match that would have been acted on.
 //
 // The cost is one sort of the candidates. The candidates themselves are not changed. Decide does not look at
-// Match.Quality: the floor was applied by Reach, and a caller that states no quality, or no evidence, must not lose a match.
+// Match.Quality: the floor was applied by Reach, and a caller that states no quality, or no evidence, must not lose a
+// match.
 func (p *Policy) Decide(f hashmatch.Findings) hashmatch.Decision {
 	rules := p.surface(f.Surface)
 	decision := hashmatch.Decision{Action: hashmatch.Allow}
@@ -76,7 +77,7 @@ func (p *Policy) sift(candidates []hashmatch.Match) (hits, allowing []hit) {
 			name, rules = m.List, p.list(m.List)
 		}
 		threshold, searched := rules.threshold(m)
-		if m.View.Altered() {
+		if m.View.Altered() && m.Kind.Valid() {
 			threshold, searched = min(threshold, rules.views.thresholds[m.Kind]), searched && rules.views.search
 		}
 		if m.Kind.Valid() && (!searched || m.Distance > threshold) {

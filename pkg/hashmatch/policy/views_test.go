@@ -93,6 +93,11 @@ func TestViewRules(t *testing.T) {
 	if err != nil || again.Revision() != p.Revision() {
 		t.Errorf("the effective policy is another one: %v", err)
 	}
+	// What is not understood is not dropped, nor does it stop the decision.
+	odd := hashmatch.Match{List: "own", Entry: "e", Kind: 200, Distance: 3, View: hashmatch.View{Panel: "left"}}
+	if d := p.Decide(hashmatch.Findings{Surface: surface("s"), Matches: []hashmatch.Match{odd}}); d.Action == hashmatch.Allow || len(d.Matches) != 1 {
+		t.Errorf("an unknown kind: %+v", d)
+	}
 	for name, wrong := range map[string]Config{
 		"profile":      {Views: "deep"},
 		"evidence":     {Defaults: List{Views: Views{Evidence: 11}}},
