@@ -13,7 +13,7 @@ type OpaqueResult struct {
 	Hash   int              `json:"hash"` // which of the request's hashes it is, from 0
 	Scheme string           `json:"scheme"`
 	Action hashmatch.Action `json:"action"` // hold if no list holds signatures of the scheme: nothing was searched
-	// Searched names the lists that hold signatures of the scheme.
+	// Searched names the lists that hold signatures of the scheme; allow-lists are not among them.
 	Searched       []string      `json:"searched"`
 	Matches        []OpaqueMatch `json:"matches"`
 	MatchesOmitted int           `json:"matches_omitted"`
@@ -43,11 +43,17 @@ func parseOpaque(text string) (signature string, ok bool, err error) {
 	return signature, true, err
 }
 
+// countsIn reports whether anything that is found in the list counts: not so in an allow-list, which wins by digests and
+// by distances that it states, and holds no opaque signature to any purpose.
+func countsIn(policy hashmatch.Policy, surface hashmatch.Surface, list string) bool {
+	return len(policy.Decide(hashmatch.Findings{Surface: surface, Matches: []hashmatch.Match{{List: list}}}).Matches) > 0
+}
+
 // matchOpaque searches one signature. A match is a near one to the policy: equal signatures are not equal files.
 func matchOpaque(set *lookup.Set, policy hashmatch.Policy, surface hashmatch.Surface, q opaqueQuery) OpaqueResult {
 	result := OpaqueResult{Hash: q.at, Scheme: q.scheme, Searched: []string{}, Matches: []OpaqueMatch{}}
 	for _, l := range set.Lists() {
-		if l.HoldsOpaque(q.scheme) {
+		if l.HoldsOpaque(q.scheme) && countsIn(policy, surface, l.Name()) {
 			result.Searched = append(result.Searched, l.Name())
 		}
 	}

@@ -13,6 +13,13 @@ import (
 	"example.org/hashmatch/pkg/hashmatch/lookup"
 )
 
+// harmless is a policy to which every list is an allow-list.
+type harmless struct{ near }
+
+func (harmless) Decide(hashmatch.Findings) hashmatch.Decision {
+	return hashmatch.Decision{Action: hashmatch.Allow}
+}
+
 // PhotoDNA signatures are compared exactly, in either form, beside hashes; nothing of them is repeated, and a list
 // without any does not make silence an allow.
 func TestMatchOpaque(t *testing.T) {
@@ -73,6 +80,14 @@ func TestMatchOpaque(t *testing.T) {
 	a, _ = ask(newService(t, nil), "photodna:"+hex.EncodeToString(signature))
 	if len(a.Results) != 0 || len(a.Opaque) != 1 || a.Opaque[0].Action != hashmatch.Hold || len(a.Opaque[0].Searched) != 0 {
 		t.Errorf("nothing was searched: %+v", a)
+	}
+	// Where only an allow-list holds any, nothing was searched that could have matched.
+	alone := newService(t, func(c *APIConfig) {
+		c.Lists = func() *lookup.Set { return set }
+		c.Policy = func() hashmatch.Policy { return harmless{} }
+	})
+	if a, _ = ask(alone, "photodna:"+hex.EncodeToString(other)); len(a.Opaque) != 1 || a.Opaque[0].Action != hashmatch.Hold || len(a.Opaque[0].Searched) != 0 {
+		t.Errorf("an allow-list alone: %+v", a)
 	}
 	for _, bad := range []string{"photodna:", "photodna:AAAA", "photodna:" + strings.Repeat("00", 144), "photodna:" + strings.Repeat("x", 288)} {
 		got := s.send(t, "lookup", "POST", "/v1/match", `{"surface":"uploads","hashes":["`+bad+`"]}`, "Content-Type", "application/json")
