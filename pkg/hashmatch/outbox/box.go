@@ -83,7 +83,7 @@ func (b *Box) path(state State, id string) string {
 func (b *Box) locked(change func() error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	unlock, err := lockFile(filepath.Join(b.config.Folder, "lock"))
+	unlock, err := hashlist.LockFile(filepath.Join(b.config.Folder, "lock"))
 	if err == nil {
 		defer unlock()
 		err = change()

@@ -134,7 +134,7 @@ func (s Seen) lock() (unlock func(), err error) {
 	if err := os.MkdirAll(s.Folder, 0o700); err != nil {
 		return nil, fmt.Errorf("serials of lists: %w", err)
 	}
-	unlock, err = lockFile(filepath.Join(s.Folder, "lock"))
+	unlock, err = hashlist.LockFile(filepath.Join(s.Folder, "lock"))
 	if err != nil {
 		return nil, fmt.Errorf("serials of lists: %w", err)
 	}
