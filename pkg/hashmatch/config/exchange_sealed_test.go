@@ -294,12 +294,18 @@ func TestSealedSyncKilled(t *testing.T) {
 		cmd.Stdout, cmd.Stderr = &said, &said
 		left, pause := int32(random.IntN(20)), time.Duration(random.IntN(8000))*time.Microsecond
 		var asked atomic.Int32
+		started := make(chan struct{}) // it asks before Start has returned
 		f.asked.Store(new(func() {
 			if asked.Add(1) == left+1 {
-				time.AfterFunc(pause, func() { _ = cmd.Process.Kill() })
+				time.AfterFunc(pause, func() {
+					<-started
+					_ = cmd.Process.Kill()
+				})
 			}
 		}))
-		err := cmd.Run()
+		f.must(cmd.Start())
+		close(started)
+		err := cmd.Wait()
 		f.asked.Store(nil)
 		var exited *exec.ExitError
 		if errors.As(err, &exited) && !exited.Exited() {
